@@ -1,0 +1,50 @@
+# Everything is set up on the way: a virtual environment in .venv, and nothing else on the machine.
+# Paths are relative throughout, so that the checkout may lie under a path with a space in it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint types protos bench clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
+
+demo: $(READY)  ## send requests from many countries through a real Envoy, and judge the answers
+	@$(BIN)/python -m demo
+
+run: $(READY)  ## keep the demonstration running and print curl lines to try, until Ctrl-C
+	@$(BIN)/python -m demo run
+
+test: $(READY)  ## run every test, those against the real Envoy included
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY)  ## check types: package, demonstration and tests
+	$(BIN)/mypy server/regiongate demo protos tests
+
+protos: $(READY)  ## generate the message classes from protos/
+	$(BIN)/python protos/generate.py server/regiongate/_pb
+
+bench: $(READY)  ## measure
+	$(BIN)/python -m bench
+
+clean:  ## remove the environment, the downloads and the caches
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+# The file is newer than pyproject.toml when what that names is installed.
+$(READY): pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null \
+	  || { echo "make: $(PYTHON) is missing: install Python 3.11 or newer, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $(PYTHON) is $$("$(PYTHON)" -V 2>&1), and Python 3.11 or newer is needed: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "make: $(PYTHON) has no venv module: install it (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

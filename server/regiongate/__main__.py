@@ -1,0 +1,5 @@
+"""`python -m regiongate` is `regiongate`."""
+
+from regiongate.cli import main
+
+main()

@@ -1,0 +1,227 @@
+"""`regiongate explain`: every rule in order, whether it applied or why not, and the decision.
+
+It runs the very code the service answers with, on the same files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from regiongate.address import ClientAddress, Evidence
+from regiongate.cli import options
+from regiongate.extauthz.service import POLICY_EXTENSION, Judged, Snapshot, judge
+from regiongate.extauthz.wire import Check
+from regiongate.policy.decide import Decision, Step, Verdict
+from regiongate.runtime.state import State
+from regiongate.telemetry.record import source as source_record
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Given:
+    """An address source that was told the answer."""
+
+    address: IPv4Address | IPv6Address | None
+
+    def resolve(self, _: Evidence) -> ClientAddress:
+        return ClientAddress(self.address, "" if self.address else "no --ip was given")
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise click.BadParameter(f"expected an IP address (got {text!r})") from None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _header(text: str) -> tuple[str, bytes]:
+    name, colon, value = text.partition(":")
+    if not colon or not name:
+        raise click.BadParameter(f"expected name: value (got {text!r})")
+    return name.strip().lower(), value.strip().encode()
+
+
+@click.command()
+@options.configuration
+@click.option(
+    "--ip", type=_ip, metavar="ADDRESS", help="The client's address; left out, it is unresolved."
+)
+@click.option("--key", help="The API key; - asks for it, or reads it from standard input.")
+@click.option("--key-file", type=click.File(), help="A file that holds the API key.")
+@click.option("--policy", default="", help="The policy that the route names.")
+@click.option(
+    "--at",
+    type=options.moment,
+    metavar="MOMENT",
+    help="The moment to decide at; now when left out.",
+)
+@click.option("--method", default="GET", show_default=True)
+@click.option("--host", default="")
+@click.option("--path", default="/", show_default=True, help="With the query.")
+@click.option(
+    "--header",
+    "headers",
+    type=_header,
+    metavar="NAME:VALUE",
+    multiple=True,
+    help="Any further header.",
+)
+@options.as_json
+def explain(  # noqa: PLR0913 an option each
+    *,
+    config: Path,
+    ip: IPv4Address | IPv6Address | None,
+    key: str | None,
+    key_file: Any,
+    policy: str,
+    at: datetime | None,
+    method: str,
+    host: str,
+    path: str,
+    headers: tuple[tuple[str, bytes], ...],
+    as_json: bool,
+) -> None:
+    """Show what would be decided, and why; exit 1 when the request would be denied."""
+    snapshot = State(config).snapshot()
+    path, _, query = path.partition("?")
+    sent: dict[str, list[bytes]] = {}
+    for name, value in (*headers, *_key_header(snapshot, _read_key(key, key_file))):
+        sent.setdefault(name, []).append(value)
+    check = Check(
+        is_http=True,
+        method=method,
+        host=host,
+        path=path,
+        query=query,
+        scheme="https",
+        protocol="HTTP/2",
+        headers=sent,
+        route={POLICY_EXTENSION: policy} if policy else {},
+        metadata={},
+    )
+    now = at or datetime.now(UTC)
+    judged = judge(dataclasses.replace(snapshot, address=_Given(ip)), check, (), now)
+    if as_json:
+        click.echo(orjson.dumps(_as_json(judged, now), option=orjson.OPT_INDENT_2))
+    else:
+        _print(snapshot, judged, now)
+    sys.exit(judged.decision.verdict is Verdict.DENY)
+
+
+def _read_key(key: str | None, file: Any) -> str | None:
+    if file is not None:
+        return str(file.read().strip())
+    if key != "-":
+        return key
+    if sys.stdin.isatty():
+        return str(click.prompt("API key", hide_input=True))
+    return sys.stdin.readline().strip()
+
+
+def _key_header(snapshot: Snapshot, key: str | None) -> list[tuple[str, bytes]]:
+    """Send the key as the configuration expects it first."""
+    if key is None:
+        return []
+    for extractor in snapshot.extractors:
+        sent = extractor.sent(key)
+        if sent is not None:
+            return [sent]
+    raise click.UsageError("expected a header among keys.extract to send the key in")
+
+
+# ------------------------------------------------------------------------------- the output
+
+
+def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
+    decision, key = judged.decision, judged.facts.key
+    return {
+        "time": now.isoformat(),
+        "verdict": decision.verdict,
+        "policy_verdict": decision.policy_verdict,
+        "policy": decision.policy,
+        "rule": decision.rule,
+        "reason": decision.reason,
+        "phase": decision.phase,
+        "exemption": decision.exemption.id if decision.exemption else None,
+        "source": source_record(judged.facts.source),
+        "key": {"id": key.id, "org": key.org, "status": key.status, "found": key.found},
+        "rules": [
+            {"name": step.rule.name, "when": step.rule.condition.text, "outcome": _outcome(step)}
+            for step in judged.decision.steps
+        ],
+    }
+
+
+def _print(snapshot: Snapshot, judged: Judged, now: datetime) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    source, decision = judged.facts.source, judged.decision
+    where = f"{source.country} " if source.country else ""
+    network = f", network {source.network}" if source.network else ""
+    console.print(f"client   {source.address or 'no address'}: {where}({source.status}{network})")
+    console.print(f"key      {_key(judged)}")
+    console.print(f"policy   {decision.policy} at {now.isoformat()}")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("", "rule", "outcome", "when"):
+        table.add_column(heading, overflow="fold")
+    for number, step in enumerate(decision.steps, start=1):
+        table.add_row(str(number), step.rule.name, _outcome(step), step.rule.condition.text.strip())
+    for number, rule in _unreached(snapshot, decision):
+        table.add_row(str(number), rule, "not reached", "")
+    console.print(table)
+    console.print(_conclusion(snapshot, decision), style="bold")
+
+
+def _unreached(snapshot: Snapshot, decision: Decision) -> list[tuple[int, str]]:
+    policy = snapshot.policies.policies.get(decision.policy)
+    rules = policy.rules if policy else ()
+    looked_at = len(decision.steps)
+    return [(n, rule.name) for n, rule in enumerate(rules, start=1) if n > looked_at]
+
+
+def _key(judged: Judged) -> str:
+    key = judged.facts.key
+    if key.problem:
+        return f"malformed: {key.problem}"
+    if key.found:
+        return f"{key.id}{f' of {key.org}' if key.org else ''}, {key.status}"
+    return "unknown" if key.presented else "none"
+
+
+def _outcome(step: Step) -> str:
+    """Say what became of a rule."""
+    if step.phase is None:
+        return "absent: no phase has begun"
+    if not step.applies:
+        return f"does not apply{f' ({step.failure})' if step.failure else ''}"
+    if step.lifted_by:
+        words = f"lifted by exemption {step.lifted_by.id}"
+    elif step.in_force:
+        words = "denies" if step.rule.refusal else "allows"
+    else:
+        would = "would deny" if step.rule.refusal else "would allow"
+        words = f"{would}, but is in {'shadow' if step.rule.shadow else f'phase {step.phase}'}"
+    told = [
+        f"exemption {one.id} {state}" for one, state in step.exemptions if one is not step.lifted_by
+    ]
+    failure = [f"could not be evaluated: {step.failure}"] if step.failure else []
+    return "; ".join([words, *told, *failure])
+
+
+def _conclusion(snapshot: Snapshot, decision: Decision) -> str:
+    by = f" by {decision.rule}" if decision.rule else ""
+    if decision.refusal is None:
+        later = "" if decision.policy_verdict is Verdict.ALLOW else "; once enforced: deny"
+        return f"{decision.verdict}: {decision.reason}{by}{later}"
+    response = snapshot.policies.response(decision.refusal)
+    return f"{decision.verdict} {response.status}: {decision.reason}{by}"

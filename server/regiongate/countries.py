@@ -1,0 +1,33 @@
+"""The codes a policy, a key and a database may speak in: ISO 3166-1 alpha-2, XK, and ISO 3166-2.
+
+The table is pycountry's. Nothing here knows where a code came from or what it is used for.
+"""
+
+from functools import cache
+
+import pycountry
+
+KOSOVO = "XK"
+"""User-assigned, not in ISO 3166-1, but the code that every database uses for Kosovo."""
+
+
+@cache
+def countries() -> frozenset[str]:
+    """Return every country code: ISO 3166-1 alpha-2 and XK, in capitals."""
+    return frozenset(country.alpha_2 for country in pycountry.countries) | {KOSOVO}
+
+
+@cache
+def subdivisions() -> frozenset[str]:
+    """Return every ISO 3166-2 subdivision code, for instance UA-43, in capitals."""
+    return frozenset(subdivision.code for subdivision in pycountry.subdivisions)
+
+
+def is_code(code: str) -> bool:
+    """Say whether a code names a country or a subdivision of one, in capitals."""
+    return code in (subdivisions() if "-" in code else countries())
+
+
+def country_of(code: str) -> str:
+    """Return the country part of a code: UA for UA-43, and UA for UA."""
+    return code.partition("-")[0]

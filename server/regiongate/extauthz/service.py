@@ -1,0 +1,238 @@
+"""The answer to a Check: bytes in, bytes out, whatever the bytes are.
+
+The way of one Check: wire (what is asked) → address (who) → geo (where) → keys (what is known) →
+policy (what is decided) → responses (what is said), and one event for the decision log. Nothing
+here opens anything or waits for anything; what it works with is one snapshot, taken once.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from regiongate.address import AddressSource, ClientAddress, Evidence
+from regiongate.extauthz import responses, wire
+from regiongate.extauthz.responses import Told
+from regiongate.extauthz.wire import Check, WireError
+from regiongate.facts import Key, Request, Source
+from regiongate.keys.digest import Digester
+from regiongate.keys.extraction import Extractor, FromHeader, extract
+from regiongate.keys.record import ABSENT, UNKNOWN, malformed
+from regiongate.keys.stores import KeyStore
+from regiongate.policy.decide import Decision, Facts, Verdict, decide
+from regiongate.policy.exemptions import Exemption
+from regiongate.policy.model import DEFAULT_POLICY, PolicySet, Response
+
+SERVICE: Final = "envoy.service.auth.v3.Authorization"
+METHOD: Final = "Check"
+
+POLICY_EXTENSION: Final = "regiongate.policy"
+"""The context extension by which a route names its policy."""
+
+MALFORMED_CHECK: Final = Response(message="The request could not be read")
+
+_LOG: Final = logging.getLogger(__name__)
+
+Metadata = Iterable[tuple[str, str | bytes]]
+"""The metadata of the gRPC call that carries a Check."""
+
+
+class Locator(Protocol):
+    """Says where an address is."""
+
+    def locate(self, client: ClientAddress) -> Source:
+        """Locate a client."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that an answer depends on but for the Check and the time; a reload replaces it whole.
+
+    Attributes:
+        database_type: what the country database calls itself, for decision records.
+        database_built: when it was built, likewise.
+        defer_errors: leave a fault of ours to Envoy's failure_mode_allow.
+    """
+
+    policies: PolicySet
+    address: AddressSource
+    locator: Locator
+    extractors: Sequence[Extractor]
+    digester: Digester
+    keys: KeyStore
+    database_type: str = ""
+    database_built: datetime | None = None
+    defer_errors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A Check, what was known, and what was decided."""
+
+    check: Check
+    facts: Facts
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One answered Check, as the decision log is told of it.
+
+    Attributes:
+        judged: None when the Check could not be read or judged; `told.reason` then says which.
+        seconds: taken, from the bytes to the bytes.
+    """
+
+    time: datetime
+    snapshot: Snapshot
+    told: Told
+    judged: Judged | None
+    seconds: float
+
+
+class Authorization:
+    """Answers Checks.
+
+    Args:
+        snapshot: returns what is in force now.
+        record: is told of every answer; never waits and never raises.
+        clock: returns the time, with an offset from UTC.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        record: Callable[[Event], None] = lambda _: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._snapshot = snapshot
+        self._record = record
+        self._clock = clock
+
+    def check(self, data: bytes, metadata: Metadata) -> bytes:
+        """Answer a serialised CheckRequest with a serialised CheckResponse.
+
+        Args:
+            data: what arrived, whatever it is.
+            metadata: of the gRPC call that brought it.
+        """
+        started = time.perf_counter()
+        now, snapshot, decision_id = self._clock(), self._snapshot(), secrets.token_hex(16)
+        judged: Judged | None = None
+        try:
+            judged = judge(snapshot, wire.read(data), metadata, now)
+            told, answer = _tell(snapshot, judged, decision_id)
+        except WireError as problem:
+            # The bytes may be a client's doing, so this is never left to failure_mode_allow.
+            _LOG.warning("denied a Check that could not be read: %s", problem)
+            told = Told(decision_id=decision_id, outcome=Verdict.DENY, reason="malformed_check")
+            answer = responses.deny(told, MALFORMED_CHECK)
+        except Exception:  # noqa: BLE001 the one place that may, as nothing must get past it
+            # An exception would become an RPC error, which failure_mode_allow turns into an allow.
+            _LOG.exception("a Check could not be judged")
+            told = Told(decision_id=decision_id, outcome="error", reason="internal_error")
+            answer = responses.error(told, defer=snapshot.defer_errors)
+        self._record(Event(now, snapshot, told, judged, time.perf_counter() - started))
+        return answer
+
+
+def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datetime) -> Judged:
+    """Gather the facts of a Check and decide."""
+    client = snapshot.address.resolve(_evidence(check, metadata))
+    source = snapshot.locator.locate(client)
+    key, exemptions = _key(snapshot, check, now)
+    policy = check.route.get(POLICY_EXTENSION, "")
+    request = _request(snapshot, check) if _reads_request(snapshot, policy) else Request()
+    facts = Facts(source, key, request, exemptions)
+    return Judged(check, facts, decide(snapshot.policies, policy, facts, now))
+
+
+def _evidence(check: Check, metadata: Metadata) -> Evidence:
+    values: dict[str, list[str]] = {}
+    for name, value in metadata:
+        if isinstance(value, str):
+            values.setdefault(name, []).append(value)
+    return Evidence(check.peer, _Texts(check.headers), values)
+
+
+class _Texts(Mapping[str, Sequence[str]]):
+    """Headers as text, decoded when asked for: of many headers one or two ever are."""
+
+    def __init__(self, headers: Mapping[str, Sequence[bytes]]) -> None:
+        self._headers = headers
+
+    def __getitem__(self, name: str) -> Sequence[str]:
+        return [value.decode(errors="replace") for value in self._headers[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers)
+
+    def __len__(self) -> int:
+        return len(self._headers)
+
+
+def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Sequence[Exemption]]:
+    presented = extract(snapshot.extractors, check.header, check.metadata)
+    if presented.problem:
+        return malformed(presented.problem), ()
+    if presented.key is None:
+        return ABSENT, ()
+    record = snapshot.keys.find(snapshot.digester.digest(presented.key))
+    return (record.facts(now), record.profile.exemptions) if record else (UNKNOWN, ())
+
+
+def _reads_request(snapshot: Snapshot, policy: str) -> bool:
+    named = snapshot.policies.policies.get(policy or DEFAULT_POLICY)
+    return named is not None and named.reads_request
+
+
+def _request(snapshot: Snapshot, check: Check) -> Request:
+    credentials = {one.header for one in snapshot.extractors if isinstance(one, FromHeader)}
+    return Request(
+        method=check.method,
+        host=check.host,
+        path=check.path,
+        query=check.query,
+        scheme=check.scheme,
+        protocol=check.protocol,
+        headers={name: check.text(name) for name in check.headers if name not in credentials},
+        route=check.route,
+        principal=check.principal,
+        sni=check.sni,
+    )
+
+
+def _tell(snapshot: Snapshot, judged: Judged, decision_id: str) -> tuple[Told, bytes]:
+    """Put a decision into words and bytes."""
+    decision, facts = judged.decision, judged.facts
+    told = Told(
+        decision_id=decision_id,
+        outcome=decision.verdict,
+        policy_verdict=decision.policy_verdict,
+        policy=decision.policy,
+        rule=decision.rule,
+        reason=decision.reason,
+        phase=decision.phase or "",
+        country=facts.source.country,
+        key_id=facts.key.id,
+        org=facts.key.org,
+        exemption=decision.exemption.id if decision.exemption else "",
+    )
+    if decision.refusal is None:
+        return told, responses.allow(told, _notice(decision))
+    response = snapshot.policies.response(decision.refusal)
+    return told, responses.deny(told, response, grpc=judged.check.is_grpc)
+
+
+def _notice(decision: Decision) -> str:
+    if decision.warning is None:
+        return ""
+    effective = decision.warning.schedule.enforce
+    written = effective.astimezone(UTC).isoformat().replace("+00:00", "Z") if effective else ""
+    return responses.notice(decision.warning.reason, written)

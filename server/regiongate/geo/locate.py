@@ -1,0 +1,165 @@
+"""Says where a client is: from its address to the facts that a policy sees.
+
+Nothing here knows how the address was found or what is decided from the answer.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from ipaddress import IPV4LENGTH, IPv4Address, IPv6Address
+from socket import AF_INET, AF_INET6, inet_ntop
+
+from regiongate.address import Address, ClientAddress
+from regiongate.facts import Source
+from regiongate.geo.database import Database, DatabaseError
+from regiongate.geo.layouts import Location, Path, read
+from regiongate.geo.memory import Memory
+from regiongate.geo.merge import merge
+from regiongate.geo.ranges import embedded, is_private, uniform
+
+_Finding = tuple[Location, int, str]
+"""What a database says, on how many leading bits of the address that depends, and the network of
+the record, which is empty if there is none."""
+
+_Answer = tuple[bytes, str]
+"""A Source in wire format but for its address and network, and the network."""
+
+_UNRESOLVED = Source(status="unresolved")
+_PRIVATE = Source(status="private").SerializeToString()
+_UNKNOWN = Source(status="unknown").SerializeToString()
+_NOWHERE = Location()
+
+
+class Locator:
+    """Answers from one set of databases, and remembers its answers by network.
+
+    Make another for other databases; what was remembered goes with this one. Safe to share between
+    threads.
+
+    Attributes:
+        undecodable: How many lookups met a record that cannot be decoded, and took it for absent.
+    """
+
+    def __init__(
+        self,
+        country: Sequence[Database],
+        asn: Sequence[Database] = (),
+        anonymous: Sequence[Database] = (),
+        *,
+        layout: Path | None = None,
+        remembered: int = 65536,
+    ) -> None:
+        """Take databases into use.
+
+        Args:
+            country: Databases of countries or cities, the most trusted first; at least one.
+            asn: Databases of AS numbers.
+            anonymous: Databases of anonymous networks.
+            layout: Where records of the country databases have the country, if in none of the
+                usual places.
+            remembered: How many answers to remember for each of IPv4 and IPv6.
+        """
+        if not country:
+            raise ValueError("country: expected at least one database (got none)")
+        self.undecodable = 0
+        self._country = tuple(country)
+        self._others = (*asn, *anonymous)
+        self._layout = layout
+        self._ipv4: Memory[_Answer] = Memory(32, remembered)
+        self._ipv6: Memory[_Answer] = Memory(128, remembered)
+
+    @property
+    def built(self) -> datetime:
+        """When the oldest of the country databases was built."""
+        return min(database.built for database in self._country)
+
+    def locate(self, client: ClientAddress) -> Source:
+        """Return where a client is, and what else the databases know about its network.
+
+        The status is `located` if a database knows the country, `private` if no public database
+        can know the address, `unknown` otherwise, and `unresolved` without an address. An IPv6
+        address that carries an IPv4 address (6to4, NAT64) is looked up as that one in a database
+        that knows nothing of it as it stands; the network is then one of IPv4.
+        """
+        address = client.address
+        if address is None:
+            return _UNRESOLVED
+        number = int(address)
+        memory = self._ipv4 if isinstance(address, IPv4Address) else self._ipv6
+        answer = memory.recall(number)
+        if answer is None:
+            answer, depends = self._answer(address)
+            memory.remember(number, depends, answer)
+        facts, network = answer
+        source = Source.FromString(facts)
+        source.address = _text(number, memory.width)
+        source.network = network
+        return source
+
+    def _answer(self, address: Address) -> tuple[_Answer, int]:
+        """Return an answer and on how many leading bits of the address it depends."""
+        location, depends, network = self._finding(address)
+        if location.country:
+            return (location.facts, network), depends
+        status = _PRIVATE if is_private(address) else _UNKNOWN
+        return (location.facts + status, network), max(depends, uniform(address))
+
+    def _finding(self, address: Address) -> _Finding:
+        """Return what the databases say together."""
+        first, *more = self._country
+        finding = self._look_up(first, address, self._layout)
+        if not (more or self._others):
+            return finding
+        country = [finding, *(self._look_up(database, address, self._layout) for database in more)]
+        others = [self._look_up(database, address, None) for database in self._others]
+        location = merge(
+            tuple([location for location, _, _ in country]),
+            tuple([location for location, _, _ in others]),
+        )
+        depends = max([depends for _, depends, _ in (*country, *others)])
+        return location, depends, _network_of(location, country)
+
+    def _look_up(self, database: Database, address: Address, layout: Path | None) -> _Finding:
+        try:
+            record, length = database.lookup(address)
+            if record is None and isinstance(address, IPv6Address):
+                return _look_inside(database, address, layout, length)
+        except DatabaseError:
+            self.undecodable += 1
+            return _NOWHERE, address.max_prefixlen, ""
+        if record is None:
+            return _NOWHERE, length, ""
+        return read(record, layout), length, _network(address, length)
+
+
+def _look_inside(database: Database, address: Address, layout: Path | None, outer: int) -> _Finding:
+    """Look up the IPv4 address that an IPv6 address without a record of its own may carry."""
+    depends = max(outer, uniform(address))
+    carried = embedded(address)
+    if carried is None:
+        return _NOWHERE, depends, ""
+    inner, before = carried
+    record, length = database.lookup(inner)
+    depends = max(depends, before + length)
+    if record is None:
+        return _NOWHERE, depends, ""
+    return read(record, layout), depends, _network(inner, length)
+
+
+def _network_of(location: Location, findings: Sequence[_Finding]) -> str:
+    """Return the network of the record that gave the country, or else of the first record."""
+    return next((net for said, _, net in findings if net and said.country == location.country), "")
+
+
+def _network(address: Address, length: int) -> str:
+    width = address.max_prefixlen
+    return f"{_text(int(address) >> (width - length) << (width - length), width)}/{length}"
+
+
+def _text(number: int, width: int) -> str:
+    """Return the text of an address as str() would, canonical by RFC 5952, but much sooner."""
+    if width == IPV4LENGTH:
+        return inet_ntop(AF_INET, number.to_bytes(4))
+    if number >> 48:
+        return inet_ntop(AF_INET6, number.to_bytes(16))
+    # An IPv4 address at the end would be written as one.
+    return str(IPv6Address(number))

@@ -1,0 +1,149 @@
+"""Which key a request carries: exactly one, none, or a reason why that cannot be said.
+
+Pure. The first configured place that holds a key wins; more than one value is an error and never
+a guess, because the upstream might guess differently. The key's text goes no further than its
+digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+MAX_LENGTH: Final = 1024
+"""Bytes of a key."""
+
+_VISIBLE: Final = frozenset(range(0x21, 0x7F)) - {ord(",")}
+"""RFC 9110's field characters without white space; Envoy joins repeated headers with a comma."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Presented:
+    """What a request presents as its key.
+
+    Attributes:
+        key: the key; None when there is none, or not exactly one.
+        problem: why what is there is not exactly one key; empty when it is, or nothing is there.
+    """
+
+    key: bytes | None = None
+    problem: str = ""
+
+    def __repr__(self) -> str:
+        return f"Presented({'a key' if self.key else self.problem or 'nothing'})"
+
+
+NOTHING: Final = Presented()
+
+HeaderValues = Callable[[str], Sequence[bytes]]
+"""The values of a header by its lower-case name, one for each time it was sent."""
+MetadataValue = Mapping[str, Any]
+"""Envoy's filter metadata: namespaces of nested mappings, lists, text (as bytes), numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromHeader:
+    """A key in a header.
+
+    Attributes:
+        header: the lower-case name.
+        scheme: of an Authorization header (RFC 9110, section 11.4), in any case; a value of
+            another scheme is no key. Empty where the whole value is the key.
+    """
+
+    header: str
+    scheme: str = ""
+
+    def find(self, headers: HeaderValues, _: MetadataValue) -> Presented:
+        """Find the key in the headers."""
+        values = headers(self.header)
+        if self.scheme:
+            return self._credentials(values)
+        if len(values) > 1:
+            return Presented(problem="the key header is sent more than once")
+        return _exactly_one(values[0]) if values else NOTHING
+
+    def sent(self, key: str) -> tuple[str, bytes]:
+        """Return the header, name and value, that a client would send a key in."""
+        return self.header, f"{self.scheme} {key}".strip().encode()
+
+    def _credentials(self, values: Sequence[bytes]) -> Presented:
+        found = [value for value in values if self._of_scheme(value)]
+        if not found:
+            return NOTHING
+        if len(values) > 1:
+            return Presented(problem="the key header is sent more than once")
+        return _exactly_one(found[0][len(self.scheme) :].strip(b" \t"))
+
+    def _of_scheme(self, value: bytes) -> bool:
+        # Also `Bearer` alone, which is an empty key, and also behind a comma: Envoy joins a
+        # repeated Authorization header into one.
+        return any(
+            part.strip(b" \t").partition(b" ")[0].lower() == self.scheme.lower().encode()
+            for part in value.replace(b"\t", b" ").split(b",")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FromMetadata:
+    """An identity that an earlier Envoy filter has verified.
+
+    Attributes:
+        namespace: of the filter, for instance envoy.filters.http.jwt_authn.
+        path: the fields that lead to the text.
+    """
+
+    namespace: str
+    path: tuple[str, ...]
+
+    def find(self, _: HeaderValues, metadata: MetadataValue) -> Presented:
+        """Find the identity in the metadata."""
+        value: Any = metadata.get(self.namespace)
+        for part in self.path:
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None:
+            return NOTHING
+        if not isinstance(value, bytes) or not 0 < len(value) <= MAX_LENGTH:
+            return Presented(problem="the verified identity is not one text of a usable length")
+        return Presented(value)
+
+    def sent(self, _: str) -> None:
+        """No header carries a verified identity."""
+
+
+Extractor = FromHeader | FromMetadata
+
+
+def extract(
+    extractors: Sequence[Extractor], headers: HeaderValues, metadata: MetadataValue
+) -> Presented:
+    """Find the key that a request carries.
+
+    The first place that holds one wins. Two headers that hold different keys are refused all the
+    same: nobody can tell which of them the upstream will go by.
+    """
+    found = [
+        (extractor, presented)
+        for extractor in extractors
+        if (presented := extractor.find(headers, metadata)) is not NOTHING
+    ]
+    if not found:
+        return NOTHING
+    in_headers = [presented for extractor, presented in found if isinstance(extractor, FromHeader)]
+    problem = next((presented for presented in in_headers if presented.problem), None)
+    if problem:
+        return problem
+    if len({presented.key for presented in in_headers}) > 1:
+        return Presented(problem="two headers hold different keys")
+    return found[0][1]
+
+
+def _exactly_one(value: bytes) -> Presented:
+    if not value:
+        return Presented(problem="the key is empty")
+    if len(value) > MAX_LENGTH:
+        return Presented(problem=f"the key is longer than {MAX_LENGTH} bytes")
+    if not _VISIBLE.issuperset(value):
+        return Presented(problem="the key holds a comma, a space or a character no key has")
+    return Presented(value)

@@ -1,0 +1,23 @@
+"""Where key records are kept: one port, and a module for each kind of store."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from regiongate.keys.record import KeyRecord
+
+
+class KeyStore(Protocol):
+    """The port: what the rest of the service asks of a store."""
+
+    @property
+    def version(self) -> str:
+        """Name the state of the store that answers come from, for decision records."""
+        ...
+
+    def find(self, digest: bytes) -> KeyRecord | None:
+        """Return the record of a key by its digest; None when the key is unknown.
+
+        Answers at once, from memory.
+        """
+        ...

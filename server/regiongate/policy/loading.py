@@ -1,0 +1,197 @@
+"""From the text of policy.yaml to a PolicySet, with every mistake told at once.
+
+Pure: the text is handed in, and so is the way to read a list that is kept in a file of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from regiongate.countries import is_code
+from regiongate.documents import Document, DocumentError, Path, Problem, check, parse, shown
+from regiongate.policy import model, schema
+from regiongate.policy.conditions import Condition, ConditionError, Language
+from regiongate.policy.phases import ALWAYS, Schedule
+from regiongate.policy.regions import RegionList, narrow
+from regiongate.policy.templates import TemplateError, check_template
+
+ReadFile = Callable[[str], str]
+"""Reads a file that a policy names; raises OSError or UnicodeDecodeError when it cannot."""
+
+
+def load(name: str, text: str, read: ReadFile) -> model.PolicySet:
+    """Load a policy file.
+
+    Args:
+        name: the file's name, for messages.
+        text: its content.
+        read: reads the region lists that are files of their own.
+
+    Raises:
+        DocumentError: with every problem found in the file and in the lists it names.
+    """
+    document = parse(name, text)
+    return _Loader(document, read).policy_set(check(document, schema.PolicyFile), text)
+
+
+class _Loader:
+    """Gives a checked file its meaning, collecting problems on the way."""
+
+    def __init__(self, document: Document, read: ReadFile) -> None:
+        self._document = document
+        self._read = read
+        self._problems: list[Problem] = []
+
+    def policy_set(self, file: schema.PolicyFile, text: str) -> model.PolicySet:
+        digest = hashlib.sha256(text.encode())
+        regions = self._regions(file.regions, digest.update)
+        language = Language(regions)
+        policies = {
+            name: self._policy(name, policy, language) for name, policy in file.policies.items()
+        }
+        responses = {name: self._response(name, one) for name, one in file.responses.items()}
+        if self._problems:
+            raise DocumentError(self._problems)
+        return model.PolicySet(
+            policies=policies,
+            responses=responses,
+            regions=regions,
+            language=language,
+            digest=digest.hexdigest(),
+        )
+
+    def _problem(self, path: Path, message: str) -> None:
+        self._problems.append(self._document.problem(path, message))
+
+    # ------------------------------------------------------------------------------- regions
+
+    def _regions(
+        self,
+        written: Mapping[str, list[str] | schema.RegionFile | schema.RegionExpression],
+        seen: Callable[[bytes], None],
+    ) -> dict[str, RegionList]:
+        """Resolve the named lists; what files hold is handed to `seen` for the digest."""
+        lists: dict[str, RegionList] = {}
+        for name, value in written.items():
+            if isinstance(value, list):
+                lists[name] = RegionList(frozenset(value))
+            elif isinstance(value, schema.RegionFile):
+                lists[name] = self._from_file(("regions", name, "file"), value.file, seen)
+        for name, value in written.items():
+            if isinstance(value, schema.RegionExpression):
+                lists[name] = self._combined(name, value, lists)
+        return {name: lists[name] for name in written}
+
+    def _from_file(self, path: Path, file: str, seen: Callable[[bytes], None]) -> RegionList:
+        try:
+            text = self._read(file)
+        except (OSError, UnicodeDecodeError) as error:
+            self._problem(path, f"expected a readable list of codes (got {error})")
+            return RegionList(frozenset())
+        seen(text.encode())
+        codes = set[str]()
+        for number, line in enumerate(text.splitlines(), start=1):
+            code = line.partition("#")[0].strip()
+            if code and not is_code(code):
+                expected = f"expected an ISO 3166 code such as FR or UA-43 (got {shown(code)})"
+                self._problems.append(Problem(file, number, "", expected))
+            codes.update({code} - {""})
+        return RegionList(frozenset(codes))
+
+    def _combined(
+        self, name: str, written: schema.RegionExpression, lists: Mapping[str, RegionList]
+    ) -> RegionList:
+        def codes(key: str, names: list[str]) -> frozenset[str]:
+            found: set[str] = set()
+            for index, other in enumerate(names):
+                if other in lists:
+                    found |= lists[other].codes
+                else:
+                    known = "expected a list written in full or kept in a file"
+                    self._problem(("regions", name, key, index), f"{known} (got {shown(other)})")
+            return frozenset(found)
+
+        union, minus = codes("union", written.union), codes("minus", written.minus)
+        return RegionList(union - narrow(union, minus))
+
+    # ------------------------------------------------------------------------------ policies
+
+    def _policy(self, name: str, written: schema.Policy, language: Language) -> model.Policy:
+        rules = [
+            self._rule(("policies", name, "rules", index), rule, language)
+            for index, rule in enumerate(written.rules)
+        ]
+        return model.Policy(
+            name=name,
+            rules=tuple(rule for rule in rules if rule is not None),
+            otherwise=_otherwise(written.otherwise),
+            shadow=written.mode == "shadow",
+        )
+
+    def _rule(self, path: Path, written: schema.Rule, language: Language) -> model.Rule | None:
+        condition = self._condition((*path, "when"), written.when, language)
+        schedule = self._schedule((*path, "phases"), written.phases)
+        if condition is None:
+            return None
+        return model.Rule(
+            name=written.name,
+            condition=condition,
+            reason=(written.deny or written.allow or schema.Allow()).reason,
+            refusal=_refusal(written.deny),
+            exemptable=written.exemptable,
+            shadow=written.mode == "shadow",
+            schedule=schedule,
+            suspension=_suspension(written.suspend),
+        )
+
+    def _condition(self, path: Path, text: str, language: Language) -> Condition | None:
+        try:
+            return language.compile(text)
+        except ConditionError as error:
+            self._problem(path, str(error))
+            return None
+
+    def _schedule(self, path: Path, written: schema.Phases | None) -> Schedule:
+        if written is None:
+            return ALWAYS
+        try:
+            return Schedule(
+                observe=_moment(written.observe, written.zone),
+                warn=_moment(written.warn, written.zone),
+                enforce=_moment(written.enforce, written.zone),
+            )
+        except ValueError as error:
+            self._problem(path, str(error))
+            return ALWAYS
+
+    def _response(self, name: str, written: schema.Response) -> model.Response:
+        try:
+            check_template(written.body, written.content_type)
+        except TemplateError as error:
+            self._problem(("responses", name, "body"), str(error))
+        return model.Response(**dict(written))
+
+
+def _moment(moment: datetime | None, zone: str | None) -> datetime | None:
+    """Give a local time its zone; one with an offset keeps it."""
+    if moment is None or moment.tzinfo is not None or zone is None:
+        return moment
+    return moment.replace(tzinfo=ZoneInfo(zone))
+
+
+def _refusal(written: schema.Deny | None) -> model.Refusal | None:
+    return model.Refusal(written.reason, written.status, written.message) if written else None
+
+
+def _otherwise(written: str | schema.Otherwise) -> model.Refusal | None:
+    if isinstance(written, schema.Otherwise):
+        return _refusal(written.deny)
+    return model.Refusal("otherwise") if written == "deny" else None
+
+
+def _suspension(written: schema.Suspend | None) -> model.Suspension | None:
+    within: timedelta | None = written.within if written else None
+    return model.Suspension(written.after, within) if written and within else None

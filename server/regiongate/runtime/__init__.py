@@ -1,0 +1,1 @@
+"""The running process: its configuration, what it is composed of, how it is served and reloaded."""

@@ -1,0 +1,120 @@
+"""Files that are watched: what was read, in what state it was, and whether that has changed.
+
+A change is believed once the file has held still from one look to the next, so that a file half
+written is not read. Looking is enough: it works for a rename, an overwrite and the symbolic links
+of a ConfigMap alike, and on any file system.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from regiongate.documents import DocumentError
+from regiongate.geo import DatabaseError
+from regiongate.runtime import config
+
+_LOG: Final = logging.getLogger(__name__)
+
+Stamp = tuple[int, int, int, int] | None
+"""Device, inode, time of change in nanoseconds and size; None for a file that is not there."""
+
+
+class LoadError(Exception):
+    """Files that cannot be put in force; the message holds every reason found."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        super().__init__("\n".join(problems))
+
+
+Unusable = (DocumentError, DatabaseError, LoadError)
+"""Why a file cannot be put in force."""
+
+Value = TypeVar("Value")
+
+
+class Files:
+    """The files that something is made of.
+
+    Args:
+        known: files to watch even if they are not read this time.
+    """
+
+    def __init__(self, known: Iterable[Path] = ()) -> None:
+        self._stamps = {path: _stamp(path) for path in known}
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Every file that was read, or was to be."""
+        return frozenset(self._stamps)
+
+    def path(self, path: Path) -> Path:
+        """Take note of a file that is about to be read."""
+        self._stamps.setdefault(path, _stamp(path))
+        return path
+
+    def text(self, path: Path) -> str:
+        """Read a text file.
+
+        Raises:
+            DocumentError: it cannot be read or is not UTF-8.
+        """
+        return config.text(self.path(path))
+
+    def now(self) -> dict[Path, Stamp]:
+        """Look at every file again."""
+        return {path: _stamp(path) for path in self._stamps}
+
+    def differ_from(self, stamps: dict[Path, Stamp]) -> bool:
+        """Say whether any file was in another state when it was read."""
+        return self._stamps != stamps
+
+
+class Part(Generic[Value]):
+    """Something made of files, made again when they change.
+
+    Args:
+        name: for the log.
+        load: makes it, given the files to read through and what is in force so far.
+
+    Raises:
+        DocumentError, DatabaseError: it cannot be made the first time.
+    """
+
+    def __init__(self, name: str, load: Callable[[Files, Value | None], Value]) -> None:
+        self._name = name
+        self._load = load
+        self._files = Files()
+        self._seen: dict[Path, Stamp] = {}
+        self.value = load(self._files, None)
+        self.problem = ""
+
+    def poll(self) -> bool:
+        """Reload if the files have changed and then held still; say whether that was done."""
+        seen, self._seen = self._seen, self._files.now()
+        return self._files.differ_from(self._seen) and seen == self._seen and self.reload()
+
+    def reload(self) -> bool:
+        """Reload now; what cannot be used leaves the value in force as it is."""
+        files = Files(self._files.paths)
+        try:
+            value = self._load(files, self.value)
+        except Unusable as error:
+            self.problem = str(error)
+            _LOG.error("the %s in force stay, the new ones cannot be used:\n%s", self._name, error)
+            return False
+        finally:
+            self._files = files
+        self.value, self.problem = value, ""
+        _LOG.info("new %s are in force", self._name)
+        return True
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,178 @@
+"""What is in force: the snapshot that Checks are answered from, made of the configured files.
+
+The policy, the keys and the databases are loaded each on its own: a mistake in one keeps that one
+as it was and does not hold up the others. The configuration itself is taken over whole or not at
+all.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from regiongate import policy
+from regiongate.documents import check, parse
+from regiongate.extauthz.service import Snapshot
+from regiongate.geo import Database, Locator
+from regiongate.keys.digest import Digester
+from regiongate.keys.stores import KeyStore, file
+from regiongate.policy import PolicySet
+from regiongate.runtime.config import Geo, Keys, Settings
+from regiongate.runtime.files import Files, LoadError, Part, Unusable
+
+_LOG: Final = logging.getLogger(__name__)
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKeys:
+    """A key store, and how keys become the digests it goes by."""
+
+    digester: Digester
+    store: KeyStore
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """The databases in use, and what answers from them."""
+
+    country: Database
+    locator: Locator
+
+
+class Configured:
+    """One configuration and the parts it names.
+
+    Args:
+        settings: the configuration.
+        base: the folder that its paths are relative to.
+
+    Raises:
+        LoadError: with every problem in every file it names.
+    """
+
+    def __init__(self, settings: Settings, base: Path) -> None:
+        self.settings = settings
+        problems: list[str] = []
+
+        def part(name: str, load: Callable[[Files, Value | None], Value]) -> Part[Value] | None:
+            try:
+                return Part(name, load)
+            except Unusable as error:
+                problems.append(str(error))
+                return None
+
+        policies = part("policies", lambda files, _: _policies(files, base, settings.policy))
+        keys = part("keys", lambda files, _: _keys(files, base, settings.keys))
+        databases = part(
+            "databases", lambda files, used: _databases(files, base, settings.geo, used)
+        )
+        if policies is None or keys is None or databases is None:
+            raise LoadError(problems)
+        self.policies, self.keys, self.databases = policies, keys, databases
+
+    @property
+    def parts(self) -> tuple[Part[PolicySet], Part[KnownKeys], Part[Databases]]:
+        """Everything that is renewed on its own."""
+        return self.policies, self.keys, self.databases
+
+    def snapshot(self) -> Snapshot:
+        """Put together what is in force."""
+        settings, known = self.settings, self.keys.value
+        return Snapshot(
+            policies=self.policies.value,
+            address=settings.client_address.resolver(),
+            locator=self.databases.value.locator,
+            extractors=tuple(one.extractor() for one in settings.keys.extract),
+            digester=known.digester,
+            keys=known.store,
+            database_type=self.databases.value.country.type,
+            database_built=self.databases.value.country.built,
+            defer_errors=settings.on_error == "defer",
+        )
+
+
+class State:
+    """What is in force, and how it is renewed.
+
+    Args:
+        path: of regiongate.yaml.
+
+    Raises:
+        DocumentError, LoadError: the configuration, or a file it names, cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._configured = Part("settings", lambda files, used: _configured(files, path, used))
+        self._snapshot = self.configured.snapshot()
+
+    @property
+    def configured(self) -> Configured:
+        """The configuration in force, with its parts."""
+        return self._configured.value
+
+    def snapshot(self) -> Snapshot:
+        """Return what Checks are answered from now."""
+        return self._snapshot
+
+    def poll(self) -> None:
+        """Take over the files that have changed and then held still."""
+        with self._lock:
+            changed = [part.poll() for part in (self._configured, *self.configured.parts)]
+            if any(changed):
+                self._snapshot = self.configured.snapshot()
+
+    def reload(self) -> None:
+        """Take over every file again, now."""
+        with self._lock:
+            if not self._configured.reload():
+                for part in self.configured.parts:
+                    part.reload()
+            self._snapshot = self.configured.snapshot()
+
+
+def _configured(files: Files, path: Path, used: Configured | None) -> Configured:
+    settings = check(parse(str(path), files.text(path)), Settings)
+    if used and _listening(settings) != _listening(used.settings):
+        _LOG.warning("%s: changes under listen, engine and tls need a restart", path)
+    return Configured(settings, path.parent)
+
+
+def _listening(settings: Settings) -> tuple[object, ...]:
+    return settings.listen, settings.engine, settings.tls
+
+
+def _policies(files: Files, base: Path, name: str) -> PolicySet:
+    path = base / name
+
+    def read(listed: str) -> str:
+        return files.path(path.parent / listed).read_text(encoding="utf-8")
+
+    return policy.load(str(path), files.text(path), read)
+
+
+def _keys(files: Files, base: Path, written: Keys) -> KnownKeys:
+    pepper = files.text(base / written.pepper_file).strip() if written.pepper_file else ""
+    digester = Digester(pepper.encode())
+    if written.store is None:
+        return KnownKeys(digester, file.EMPTY)
+    path = base / written.store.removeprefix("file:")
+    return KnownKeys(digester, file.load(str(path), files.text(path), digester))
+
+
+def _databases(files: Files, base: Path, written: Geo, used: Databases | None) -> Databases:
+    def opened(name: str | None) -> list[Database]:
+        if name is None:
+            return []
+        path = files.path(base / name)
+        return [Database.open(path, require_c_extension=written.require_c_extension)]
+
+    country = opened(written.country)
+    locator = Locator(country, opened(written.asn), opened(written.anonymous))
+    return Databases(country[0], locator)

@@ -1,0 +1,1 @@
+"""What the service tells of its decisions. Nothing here decides, and nothing here is waited for."""
