@@ -35,7 +35,7 @@ Change demo/policy.yaml or demo/keys.yaml and ask again: they are reloaded.
 Envoy's own view: http://{{admin}}/. Ctrl-C stops everything."""
 
 
-WIDTH = 140
+WIDTH = 160
 """Columns that the table takes unfolded."""
 
 ENGINES = click.Choice(["auto", "native", "grpcio"])

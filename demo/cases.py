@@ -27,13 +27,13 @@ class Outcome:
         status: the HTTP status the client got.
         country: the client's, as decided; empty where it is not known.
         rule: the rule that refused; empty where none did.
-        reason: the code the client was told; empty likewise.
+        reason: the code the client was told, or the policy's word for why it was let through.
     """
 
     status: int
     country: str
     rule: str = ""
-    reason: str = ""
+    reason: str = "otherwise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,11 @@ CASES = [
         Outcome(401, "MX", "revoked-key", INVALID),
         api_key(GLOBEX_LEAKED),
     ),
+    # This rule stands before the first of every policy: two keys are never a guess.
     Case(
         "139.130.4.5",
         "two keys",
-        Outcome(401, "AU", "unknown-key", INVALID),
+        Outcome(401, "AU", "malformed-key", INVALID),
         api_key(ACME_PRODUCTION, NOBODYS),
     ),
     Case("5.160.0.1", "none", Outcome(403, "IR", "embargoed-territory", UNSUPPORTED)),

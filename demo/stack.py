@@ -56,6 +56,7 @@ class Settings:
         keys: RegionGate's key file.
         engine: auto, native or grpcio.
         unix: whether Envoy and RegionGate talk over a Unix socket rather than TCP.
+        notice: how long RegionGate goes on answering once it has said that it stops.
         ports: where to listen.
     """
 
@@ -64,6 +65,7 @@ class Settings:
     keys: Path = HERE / "keys.yaml"
     engine: str = "auto"
     unix: bool = False
+    notice: str = "1s"
     ports: Ports = Ports()
 
 
@@ -164,6 +166,7 @@ def _regiongate(directory: Path, settings: Settings, target: Address) -> Iterato
     config["geo"]["country"] = str(settings.database)
     config["keys"]["store"] = f"file:{settings.keys}"
     config["policy"] = str(settings.policy)
+    config["shutdown"]["notice"] = settings.notice
     file = directory / "regiongate.yaml"
     file.write_text(yaml.safe_dump(config, sort_keys=False))
     command: list[str | Path] = [sys.executable, "-m", "regiongate", "serve", "-c", file]

@@ -5,6 +5,7 @@ It runs the very code the service answers with, on the same files.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import sys
 from datetime import UTC, datetime
@@ -111,7 +112,8 @@ def explain(  # noqa: PLR0913 an option each
         metadata={},
     )
     now = at or datetime.now(UTC)
-    judged = judge(dataclasses.replace(snapshot, address=_Given(ip)), check, (), now)
+    told = dataclasses.replace(snapshot, address=_Given(ip))
+    judged = asyncio.run(judge(told, check, (), now))
     if as_json:
         click.echo(orjson.dumps(_as_json(judged, now), option=orjson.OPT_INDENT_2))
     else:

@@ -2,7 +2,8 @@
 
 The way of one Check: wire (what is asked) → address (who) → geo (where) → keys (what is known) →
 policy (what is decided) → responses (what is said), and one event for the decision log. Nothing
-here opens anything or waits for anything; what it works with is one snapshot, taken once.
+here opens anything, and nothing is waited for but a key that a store has to be asked for. What it
+works with is one snapshot, taken once.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ class Authorization:
         self._record = record
         self._clock = clock
 
-    def check(self, data: bytes, metadata: Metadata) -> bytes:
+    async def check(self, data: bytes, metadata: Metadata) -> bytes:
         """Answer a serialised CheckRequest with a serialised CheckResponse.
 
         Args:
@@ -126,7 +127,7 @@ class Authorization:
         now, snapshot, decision_id = self._clock(), self._snapshot(), secrets.token_hex(16)
         judged: Judged | None = None
         try:
-            judged = judge(snapshot, wire.read(data), metadata, now)
+            judged = await judge(snapshot, wire.read(data), metadata, now)
             told, answer = _tell(snapshot, judged, decision_id)
         except WireError as problem:
             # The bytes may be a client's doing, so this is never left to failure_mode_allow.
@@ -142,11 +143,17 @@ class Authorization:
         return answer
 
 
-def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datetime) -> Judged:
-    """Gather the facts of a Check and decide."""
+async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datetime) -> Judged:
+    """Gather the facts of a Check and decide.
+
+    Args:
+        check: what is asked.
+        metadata: of the gRPC call that brought it.
+        now: the time to decide at.
+    """
     client = snapshot.address.resolve(_evidence(check, metadata))
     source = snapshot.locator.locate(client)
-    key, exemptions = _key(snapshot, check, now)
+    key, exemptions = await _key(snapshot, check, now)
     policy = check.route.get(POLICY_EXTENSION, "")
     request = _request(snapshot, check) if _reads_request(snapshot, policy) else Request()
     facts = Facts(source, key, request, exemptions)
@@ -177,13 +184,13 @@ class _Texts(Mapping[str, Sequence[str]]):
         return len(self._headers)
 
 
-def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Sequence[Exemption]]:
+async def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Sequence[Exemption]]:
     presented = extract(snapshot.extractors, check.header, check.metadata)
     if presented.problem:
         return malformed(presented.problem), ()
     if presented.key is None:
         return ABSENT, ()
-    record = snapshot.keys.find(snapshot.digester.digest(presented.key))
+    record = await snapshot.keys.find(snapshot.digester.digest(presented.key))
     return (record.facts(now), record.profile.exemptions) if record else (UNKNOWN, ())
 
 

@@ -81,7 +81,7 @@ async def _serve(
 
 def _handler(authorization: Authorization) -> engines.Handler:
     async def check(data: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
-        return authorization.check(data, context.invocation_metadata() or ())
+        return await authorization.check(data, context.invocation_metadata() or ())
 
     return check
 

@@ -130,9 +130,9 @@ class Server:
 
     def _make(self) -> aio.Server:
         if self._engine == "native":
-            from pygrpc_native import aio as native  # noqa: PLC0415 optional, see `choose`
+            import pygrpc_native.aio  # noqa: PLC0415 optional, see `choose`
 
-            server: aio.Server = native.server(options=_OPTIONS)
+            server: aio.Server = pygrpc_native.aio.server(options=_OPTIONS)
         else:
             server = aio.server(options=_OPTIONS)
         _add_handler(server, self._handler)

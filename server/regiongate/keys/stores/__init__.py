@@ -15,9 +15,6 @@ class KeyStore(Protocol):
         """Name the state of the store that answers come from, for decision records."""
         ...
 
-    def find(self, digest: bytes) -> KeyRecord | None:
-        """Return the record of a key by its digest; None when the key is unknown.
-
-        Answers at once, from memory.
-        """
+    async def find(self, digest: bytes) -> KeyRecord | None:
+        """Return the record of a key by its digest; None when the key is unknown."""
         ...

@@ -101,7 +101,7 @@ class FileStore:
     version: str
     _records: Mapping[bytes, KeyRecord]
 
-    def find(self, digest: bytes) -> KeyRecord | None:
+    async def find(self, digest: bytes) -> KeyRecord | None:
         """Return the record of a key by its digest; None when the key is unknown."""
         return self._records.get(digest)
 
