@@ -70,6 +70,23 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What an Envoy listens on and connects to.
+
+    Attributes:
+        proxy: where it takes requests.
+        admin: where its admin interface listens.
+        regiongate: where Checks go.
+        upstream: where allowed requests go.
+    """
+
+    proxy: Tcp
+    admin: Tcp
+    regiongate: Address
+    upstream: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """A running stack.
 
@@ -78,14 +95,21 @@ class Stack:
         admin: Envoy's admin interface.
         authorization: where RegionGate takes Checks.
         regiongate: RegionGate's process.
-        access_log: Envoy's access log, a JSON object a line.
+        upstream: the upstream's.
+        envoy: Envoy's.
     """
 
     proxy: Tcp
     admin: Tcp
     authorization: Address
     regiongate: Process
-    access_log: Path
+    upstream: Process
+    envoy: Process
+
+    @property
+    def access_log(self) -> Path:
+        """Envoy's access log, a JSON object a line."""
+        return self.envoy.stdout
 
 
 @contextmanager
@@ -104,43 +128,36 @@ def started(settings: Settings) -> Iterator[Stack]:
                 for port in (ports.proxy, ports.admin, ports.regiongate, ports.upstream)
             )
             target = Unix(directory / "regiongate.sock") if settings.unix else authorization
-            cleanup.enter_context(_upstream(directory, upstream))
+            echo = cleanup.enter_context(_upstream(directory, upstream))
             regiongate = cleanup.enter_context(_regiongate(directory, settings, target))
-            envoy = cleanup.enter_context(
-                running_envoy(
-                    directory, proxy=proxy, admin=admin, regiongate=target, upstream=upstream
-                )
-            )
+            wiring = Wiring(proxy=proxy, admin=admin, regiongate=target, upstream=upstream)
+            envoy = cleanup.enter_context(running_envoy(directory, wiring))
         yield Stack(
             proxy=proxy,
             admin=admin,
             authorization=target,
             regiongate=regiongate,
-            access_log=envoy.stdout,
+            upstream=echo,
+            envoy=envoy,
         )
 
 
 @contextmanager
-def running_envoy(
-    directory: Path, *, proxy: Tcp, admin: Tcp, regiongate: Address, upstream: Address
-) -> Iterator[Process]:
+def running_envoy(directory: Path, wiring: Wiring) -> Iterator[Process]:
     """Run Envoy with the shipped configuration until the end of the with statement.
 
     Its standard output is its access log. It is ready once RegionGate is healthy in its eyes.
 
     Args:
         directory: for its configuration and its output.
-        proxy: where it takes requests.
-        admin: where its admin interface listens.
-        regiongate: where Checks go.
-        upstream: where allowed requests go.
+        wiring: the addresses to put into the shipped configuration.
     """
     config = directory / "envoy.yaml"
     config.write_text(
         bootstrap.render(
-            admin=admin,
-            listeners={"http": proxy},
-            clusters={"regiongate": regiongate, "upstream": upstream},
+            admin=wiring.admin,
+            listeners={"http": wiring.proxy},
+            clusters={"regiongate": wiring.regiongate, "upstream": wiring.upstream},
         )
     )
     # One worker, no shared memory: many may run beside each other on one machine.
@@ -154,7 +171,7 @@ def running_envoy(
         *options,
     ]
     with running("envoy", command, directory) as process:
-        process.wait_until(lambda: _envoy_ready(admin), "was not ready")
+        process.wait_until(lambda: _envoy_ready(wiring.admin), "was not ready")
         yield process
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,7 +42,7 @@ INTERNAL_ERROR: Final = Response(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What an answer says of the decision behind it; empty where there is nothing to say.
+    """What an answer says of the decision behind it, but for its id; empty where it says nothing.
 
     Attributes:
         outcome: allow, deny or error.
@@ -51,7 +52,6 @@ class Told:
         exemption: the id of the exemption that let the request pass.
     """
 
-    decision_id: str
     outcome: str
     policy_verdict: str = Verdict.DENY
     policy: str = ""
@@ -64,7 +64,36 @@ class Told:
     exemption: str = ""
 
 
-def allow(told: Told, notice: str = "") -> bytes:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A serialised CheckResponse that still lacks its decision id.
+
+    Attributes:
+        told: what it says.
+    """
+
+    told: Told
+    _parts: tuple[bytes, ...]
+
+    def render(self, decision_id: str) -> bytes:
+        """Return the message to send.
+
+        Args:
+            decision_id: 32 characters, so that no length in the message changes.
+
+        Raises:
+            ValueError: it is of another length.
+        """
+        if len(decision_id) != len(_PLACEHOLDER):
+            raise ValueError(f"expected a decision id of 32 characters (got {decision_id!r})")
+        return decision_id.encode().join(self._parts)
+
+
+_PLACEHOLDER: Final = secrets.token_hex(16)
+"""Stands for the decision id until an answer is rendered; nobody can have written it."""
+
+
+def allow(told: Told, notice: str = "") -> Answer:
     """Let the request pass.
 
     The headers of ours that have a value are overwritten and the others removed, so that the
@@ -76,7 +105,7 @@ def allow(told: Told, notice: str = "") -> bytes:
     """
     ours = {
         "x-regiongate-country": told.country,
-        DECISION_ID: told.decision_id,
+        DECISION_ID: _PLACEHOLDER,
         "x-regiongate-key-id": told.key_id,
         "x-regiongate-org": told.org,
     }
@@ -88,7 +117,7 @@ def allow(told: Told, notice: str = "") -> bytes:
     return _response(pb.Status(code=OK), told, ok_response=response)
 
 
-def deny(told: Told, response: Response, *, grpc: bool = False) -> bytes:
+def deny(told: Told, response: Response, *, grpc: bool = False) -> Answer:
     """Refuse the request.
 
     Args:
@@ -100,7 +129,7 @@ def deny(told: Told, response: Response, *, grpc: bool = False) -> bytes:
     return _denial(code, told, response, grpc=grpc)
 
 
-def error(told: Told, *, defer: bool, grpc: bool = False) -> bytes:
+def error(told: Told, *, defer: bool, grpc: bool = False) -> Answer:
     """Say that the request could not be judged, for a fault of ours.
 
     Args:
@@ -123,14 +152,14 @@ def notice(reason: str, effective: str) -> str:
 
 def _denial(
     code: int, told: Told, response: Response, *, grpc: bool, as_error: bool = False
-) -> bytes:
+) -> Answer:
     if code == OK:
         raise ValueError("expected a code other than 0, which Envoy takes for an allow")
     content_type, body = _body(told, response)
     headers = {
         "content-type": content_type,
         "cache-control": "no-store",
-        DECISION_ID: told.decision_id,
+        DECISION_ID: _PLACEHOLDER,
     }
     if grpc:
         # Envoy would derive the status from HTTP's, and 451 would become UNKNOWN.
@@ -146,9 +175,9 @@ def _denial(
     return _response(status, told, denied_response=denied)
 
 
-def _response(status: pb.Status, told: Told, **outcome: Any) -> bytes:
+def _response(status: pb.Status, told: Told, **outcome: Any) -> Answer:
     response = pb.CheckResponse(status=status, dynamic_metadata=_metadata(told), **outcome)
-    return response.SerializeToString()
+    return Answer(told, tuple(response.SerializeToString().split(_PLACEHOLDER.encode())))
 
 
 # ---------------------------------------------------------------------------------- the body
@@ -162,7 +191,7 @@ def _body(told: Told, response: Response) -> tuple[str, str]:
         case Format.TEMPLATE:
             values = {
                 "reason": told.reason,
-                "decision_id": told.decision_id,
+                "decision_id": _PLACEHOLDER,
                 "country": told.country,
                 "message": response.message,
             }
@@ -177,7 +206,7 @@ def _openai(told: Told, response: Response) -> Mapping[str, str | None]:
         "type": _error_type(response.status),
         "param": None,
         "code": told.reason,
-        "decision_id": told.decision_id,
+        "decision_id": _PLACEHOLDER,
     }
 
 
@@ -194,7 +223,7 @@ def _problem(told: Told, response: Response) -> Mapping[str, str | int]:
         "title": response.message,
         "status": response.status,
         "code": told.reason,
-        "decision_id": told.decision_id,
+        "decision_id": _PLACEHOLDER,
     }
 
 
@@ -226,7 +255,8 @@ def _header(name: str, value: str) -> pb.HeaderValueOption:
 
 def _metadata(told: Told) -> pb.Struct:
     """Make the dynamic metadata that access logs, RBAC and rate limits can read."""
-    return pb.Struct(fields=_fields((name, getattr(told, name)) for name in _TOLD))
+    values = ((name, getattr(told, name)) for name in _TOLD)
+    return pb.Struct(fields=_fields([("decision_id", _PLACEHOLDER), *values]))
 
 
 def _fields(values: Iterable[tuple[str, str]]) -> list[pb.Struct.FieldsEntry]:

@@ -12,13 +12,14 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from regiongate.address import AddressSource, ClientAddress, Evidence
-from regiongate.extauthz import responses, wire
-from regiongate.extauthz.responses import Told
+from regiongate.extauthz import remembered, responses, wire
+from regiongate.extauthz.remembered import Memory, Remembered
+from regiongate.extauthz.responses import Answer, Told
 from regiongate.extauthz.wire import Check, WireError
 from regiongate.facts import Key, Request, Source
 from regiongate.keys.digest import Digester
@@ -27,7 +28,7 @@ from regiongate.keys.record import ABSENT, UNKNOWN, malformed
 from regiongate.keys.stores import KeyStore
 from regiongate.policy.decide import Decision, Facts, Verdict, decide
 from regiongate.policy.exemptions import Exemption
-from regiongate.policy.model import DEFAULT_POLICY, PolicySet, Response
+from regiongate.policy.model import DEFAULT_POLICY, Policy, PolicySet, Response
 
 SERVICE: Final = "envoy.service.auth.v3.Authorization"
 METHOD: Final = "Check"
@@ -35,7 +36,11 @@ METHOD: Final = "Check"
 POLICY_EXTENSION: Final = "regiongate.policy"
 """The context extension by which a route names its policy."""
 
-MALFORMED_CHECK: Final = Response(message="The request could not be read")
+_UNREADABLE: Final = Told(outcome=Verdict.DENY, reason="malformed_check")
+_FAILED: Final = Told(outcome="error", reason="internal_error")
+UNREADABLE: Final = responses.deny(_UNREADABLE, Response(message="The request could not be read"))
+FAILED: Final = responses.error(_FAILED, defer=False)
+DEFERRED: Final = responses.error(_FAILED, defer=True)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -59,6 +64,7 @@ class Snapshot:
         database_type: what the country database calls itself, for decision records.
         database_built: when it was built, likewise.
         defer_errors: leave a fault of ours to Envoy's failure_mode_allow.
+        memory: the decisions remembered under this snapshot.
     """
 
     policies: PolicySet
@@ -70,15 +76,17 @@ class Snapshot:
     database_type: str = ""
     database_built: datetime | None = None
     defer_errors: bool = False
+    memory: Memory = field(default_factory=Memory)
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A Check, what was known, and what was decided."""
+    """A Check, what was known, what was decided, and what is said."""
 
     check: Check
     facts: Facts
     decision: Decision
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +94,13 @@ class Event:
     """One answered Check, as the decision log is told of it.
 
     Attributes:
+        decision_id: what the decision is known by everywhere.
         judged: None when the Check could not be read or judged; `told.reason` then says which.
         seconds: taken, from the bytes to the bytes.
     """
 
     time: datetime
+    decision_id: str
     snapshot: Snapshot
     told: Told
     judged: Judged | None
@@ -128,19 +138,18 @@ class Authorization:
         judged: Judged | None = None
         try:
             judged = await judge(snapshot, wire.read(data), metadata, now)
-            told, answer = _tell(snapshot, judged, decision_id)
+            answer = judged.answer
         except WireError as problem:
             # The bytes may be a client's doing, so this is never left to failure_mode_allow.
             _LOG.warning("denied a Check that could not be read: %s", problem)
-            told = Told(decision_id=decision_id, outcome=Verdict.DENY, reason="malformed_check")
-            answer = responses.deny(told, MALFORMED_CHECK)
+            answer = UNREADABLE
         except Exception:  # noqa: BLE001 the one place that may, as nothing must get past it
             # An exception would become an RPC error, which failure_mode_allow turns into an allow.
             _LOG.exception("a Check could not be judged")
-            told = Told(decision_id=decision_id, outcome="error", reason="internal_error")
-            answer = responses.error(told, defer=snapshot.defer_errors)
-        self._record(Event(now, snapshot, told, judged, time.perf_counter() - started))
-        return answer
+            answer = DEFERRED if snapshot.defer_errors else FAILED
+        seconds = time.perf_counter() - started
+        self._record(Event(now, decision_id, snapshot, answer.told, judged, seconds))
+        return answer.render(decision_id)
 
 
 async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datetime) -> Judged:
@@ -154,10 +163,29 @@ async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datet
     client = snapshot.address.resolve(_evidence(check, metadata))
     source = snapshot.locator.locate(client)
     key, exemptions = await _key(snapshot, check, now)
-    policy = check.route.get(POLICY_EXTENSION, "")
-    request = _request(snapshot, check) if _reads_request(snapshot, policy) else Request()
-    facts = Facts(source, key, request, exemptions)
-    return Judged(check, facts, decide(snapshot.policies, policy, facts, now))
+    facts = Facts(source, key, Request(), exemptions)
+    name = check.route.get(POLICY_EXTENSION) or DEFAULT_POLICY
+    policy = snapshot.policies.policies.get(name)
+    if policy is None or key.problem:
+        decision = decide(snapshot.policies, name, facts, now)
+        return Judged(check, facts, decision, _answer(snapshot, check, facts, decision))
+    return _judge(snapshot, check, facts, policy, now)
+
+
+def _judge(snapshot: Snapshot, check: Check, facts: Facts, policy: Policy, now: datetime) -> Judged:
+    """Recall the decision, or make and remember it."""
+    place = remembered.place(policy, facts, grpc=check.is_grpc)
+    found = snapshot.memory.recall(place, now)
+    if found is not None:
+        return Judged(check, facts, found.decision, found.answer)
+    if policy.reads_request:
+        facts = replace(facts, request=_request(snapshot, check))
+    decision = decide(snapshot.policies, policy.name, facts, now)
+    answer = _answer(snapshot, check, facts, decision)
+    if remembered.may_be_remembered(decision):
+        until = remembered.until(policy, facts, now)
+        snapshot.memory.remember(place, Remembered(decision, answer, facts.key, now, until))
+    return Judged(check, facts, decision, answer)
 
 
 def _evidence(check: Check, metadata: Metadata) -> Evidence:
@@ -194,11 +222,6 @@ async def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Se
     return (record.facts(now), record.profile.exemptions) if record else (UNKNOWN, ())
 
 
-def _reads_request(snapshot: Snapshot, policy: str) -> bool:
-    named = snapshot.policies.policies.get(policy or DEFAULT_POLICY)
-    return named is not None and named.reads_request
-
-
 def _request(snapshot: Snapshot, check: Check) -> Request:
     credentials = {one.header for one in snapshot.extractors if isinstance(one, FromHeader)}
     return Request(
@@ -215,11 +238,9 @@ def _request(snapshot: Snapshot, check: Check) -> Request:
     )
 
 
-def _tell(snapshot: Snapshot, judged: Judged, decision_id: str) -> tuple[Told, bytes]:
+def _answer(snapshot: Snapshot, check: Check, facts: Facts, decision: Decision) -> Answer:
     """Put a decision into words and bytes."""
-    decision, facts = judged.decision, judged.facts
     told = Told(
-        decision_id=decision_id,
         outcome=decision.verdict,
         policy_verdict=decision.policy_verdict,
         policy=decision.policy,
@@ -232,9 +253,9 @@ def _tell(snapshot: Snapshot, judged: Judged, decision_id: str) -> tuple[Told, b
         exemption=decision.exemption.id if decision.exemption else "",
     )
     if decision.refusal is None:
-        return told, responses.allow(told, _notice(decision))
+        return responses.allow(told, _notice(decision))
     response = snapshot.policies.response(decision.refusal)
-    return told, responses.deny(told, response, grpc=judged.check.is_grpc)
+    return responses.deny(told, response, grpc=check.is_grpc)
 
 
 def _notice(decision: Decision) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from regiongate.countries import countries, subdivisions
 from regiongate.facts import Source
 
-Path = tuple[str | int, ...]
+Layout = tuple[str | int, ...]
 """The way to a record's country code: keys of maps and positions in lists, outermost first."""
 
 _COUNTRIES = countries()
@@ -95,7 +95,7 @@ class Location:
 _location = lru_cache(maxsize=16384)(Location)
 
 
-def read(record: object, path: Path | None = None) -> Location:
+def read(record: object, layout: Layout | None = None) -> Location:
     """Return what a record says about its network.
 
     The country is the first known code among `country.iso_code`, `country_code`, `country` and the
@@ -104,13 +104,13 @@ def read(record: object, path: Path | None = None) -> Location:
 
     Args:
         record: What the database holds for a network.
-        path: Where the country stands, for a vendor whose layout is none of these.
+        layout: Where the country stands, for a vendor whose layout is none of these.
     """
     if not isinstance(record, dict):
-        return _location(_bare_country(record) if path is None else _code(_at(record, path)))
-    if path is None and _PLACE.issuperset(record):
+        return _location(_bare_country(record) if layout is None else _code(_at(record, layout)))
+    if layout is None and _PLACE.issuperset(record):
         return _read_place(record)
-    return _read_any(record, path)
+    return _read_any(record, layout)
 
 
 def _read_place(record: Mapping[str, object]) -> Location:
@@ -148,10 +148,10 @@ def _place(
     )
 
 
-def _read_any(record: Mapping[str, object], path: Path | None) -> Location:
+def _read_any(record: Mapping[str, object], layout: Layout | None) -> Location:
     traits = record.get("traits")
     values = {**traits, **record} if isinstance(traits, dict) else record
-    country = _country(values) if path is None else _code(_at(record, path))
+    country = _country(values) if layout is None else _code(_at(record, layout))
     return _location(
         country,
         _regions(country, _subdivision_codes(values)),
@@ -239,8 +239,8 @@ def _flags(values: Mapping[str, object]) -> tuple[bool, bool, bool, bool, bool]:
     return values.get("is_anonymous") is True or vpn or tor or proxy, vpn, tor, hosting, proxy
 
 
-def _at(record: object, path: Path) -> object:
-    for step in path:
+def _at(record: object, layout: Layout) -> object:
+    for step in layout:
         record = _member(record, step)
     return record
 

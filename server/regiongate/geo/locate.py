@@ -5,13 +5,13 @@ Nothing here knows how the address was found or what is decided from the answer.
 
 from collections.abc import Sequence
 from datetime import datetime
-from ipaddress import IPV4LENGTH, IPv4Address, IPv6Address
-from socket import AF_INET, AF_INET6, inet_ntop
+from ipaddress import IPV4LENGTH, IPV6LENGTH, IPv4Address, IPv4Network, IPv6Address
+from socket import AF_INET6, inet_ntoa, inet_ntop
 
 from regiongate.address import Address, ClientAddress
 from regiongate.facts import Source
 from regiongate.geo.database import Database, DatabaseError
-from regiongate.geo.layouts import Location, Path, read
+from regiongate.geo.layouts import Layout, Location, read
 from regiongate.geo.memory import Memory
 from regiongate.geo.merge import merge
 from regiongate.geo.ranges import embedded, is_private, uniform
@@ -27,6 +27,7 @@ _UNRESOLVED = Source(status="unresolved")
 _PRIVATE = Source(status="private").SerializeToString()
 _UNKNOWN = Source(status="unknown").SerializeToString()
 _NOWHERE = Location()
+_MASKS = tuple(int(IPv4Network((0, length)).netmask) for length in range(IPV4LENGTH + 1))
 
 
 class Locator:
@@ -45,7 +46,7 @@ class Locator:
         asn: Sequence[Database] = (),
         anonymous: Sequence[Database] = (),
         *,
-        layout: Path | None = None,
+        layout: Layout | None = None,
         remembered: int = 65536,
     ) -> None:
         """Take databases into use.
@@ -89,27 +90,25 @@ class Locator:
         if answer is None:
             answer, depends = self._answer(address)
             memory.remember(number, depends, answer)
-        facts, network = answer
-        source = Source.FromString(facts)
+        source = Source.FromString(answer[0])
         source.address = _text(number, memory.width)
-        source.network = network
+        source.network = answer[1]
         return source
 
     def _answer(self, address: Address) -> tuple[_Answer, int]:
         """Return an answer and on how many leading bits of the address it depends."""
-        location, depends, network = self._finding(address)
+        if len(self._country) + len(self._others) == 1:
+            location, depends, network = self._look_up(self._country[0], address, self._layout)
+        else:
+            location, depends, network = self._ask_all(address)
         if location.country:
             return (location.facts, network), depends
         status = _PRIVATE if is_private(address) else _UNKNOWN
         return (location.facts + status, network), max(depends, uniform(address))
 
-    def _finding(self, address: Address) -> _Finding:
+    def _ask_all(self, address: Address) -> _Finding:
         """Return what the databases say together."""
-        first, *more = self._country
-        finding = self._look_up(first, address, self._layout)
-        if not (more or self._others):
-            return finding
-        country = [finding, *(self._look_up(database, address, self._layout) for database in more)]
+        country = [self._look_up(database, address, self._layout) for database in self._country]
         others = [self._look_up(database, address, None) for database in self._others]
         location = merge(
             tuple([location for location, _, _ in country]),
@@ -118,20 +117,21 @@ class Locator:
         depends = max([depends for _, depends, _ in (*country, *others)])
         return location, depends, _network_of(location, country)
 
-    def _look_up(self, database: Database, address: Address, layout: Path | None) -> _Finding:
+    def _look_up(self, database: Database, address: Address, layout: Layout | None) -> _Finding:
+        """Return what one database says."""
         try:
             record, length = database.lookup(address)
-            if record is None and isinstance(address, IPv6Address):
+            if record is None:
                 return _look_inside(database, address, layout, length)
         except DatabaseError:
             self.undecodable += 1
             return _NOWHERE, address.max_prefixlen, ""
-        if record is None:
-            return _NOWHERE, length, ""
         return read(record, layout), length, _network(address, length)
 
 
-def _look_inside(database: Database, address: Address, layout: Path | None, outer: int) -> _Finding:
+def _look_inside(
+    database: Database, address: Address, layout: Layout | None, outer: int
+) -> _Finding:
     """Look up the IPv4 address that an IPv6 address without a record of its own may carry."""
     depends = max(outer, uniform(address))
     carried = embedded(address)
@@ -139,10 +139,8 @@ def _look_inside(database: Database, address: Address, layout: Path | None, oute
         return _NOWHERE, depends, ""
     inner, before = carried
     record, length = database.lookup(inner)
-    depends = max(depends, before + length)
-    if record is None:
-        return _NOWHERE, depends, ""
-    return read(record, layout), depends, _network(inner, length)
+    network = "" if record is None else _network(inner, length)
+    return read(record, layout), max(depends, before + length), network
 
 
 def _network_of(location: Location, findings: Sequence[_Finding]) -> str:
@@ -151,14 +149,17 @@ def _network_of(location: Location, findings: Sequence[_Finding]) -> str:
 
 
 def _network(address: Address, length: int) -> str:
-    width = address.max_prefixlen
-    return f"{_text(int(address) >> (width - length) << (width - length), width)}/{length}"
+    """Return the network of an address in CIDR form."""
+    if isinstance(address, IPv4Address):
+        return f"{inet_ntoa((int(address) & _MASKS[length]).to_bytes(4))}/{length}"
+    host_bits = IPV6LENGTH - length
+    return f"{_text(int(address) >> host_bits << host_bits, IPV6LENGTH)}/{length}"
 
 
 def _text(number: int, width: int) -> str:
     """Return the text of an address as str() would, canonical by RFC 5952, but much sooner."""
     if width == IPV4LENGTH:
-        return inet_ntop(AF_INET, number.to_bytes(4))
+        return inet_ntoa(number.to_bytes(4))
     if number >> 48:
         return inet_ntop(AF_INET6, number.to_bytes(16))
     # An IPv4 address at the end would be written as one.

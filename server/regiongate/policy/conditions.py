@@ -30,6 +30,11 @@ _SOURCE: Final = cel.Type(Source.DESCRIPTOR.full_name)
 _KEY: Final = cel.Type(Key.DESCRIPTOR.full_name)
 _REQUEST: Final = cel.Type(Request.DESCRIPTOR.full_name)
 
+_PLACE: Final = frozenset({"source.country", "source.regions"})
+_LISTS: Final = frozenset({"key.allowed_countries", "key.denied_countries", "key.restricted"})
+_FUNCTIONS: Final = {"within": _PLACE, "permits": _PLACE | _LISTS}
+"""Our own functions, and what they read of the facts they are given whole."""
+
 
 class ConditionError(ValueError):
     """An expression that is no condition.
@@ -59,7 +64,7 @@ class Condition:
     Attributes:
         text: the expression as the operator wrote it.
         reads: the facts it may look at, for instance `source.country`, `request.headers`, `now`;
-            a fact used whole stands alone, for instance `key`.
+            one that is used whole stands alone, for instance `key`.
         lists: the region lists it names.
     """
 
@@ -68,10 +73,10 @@ class Condition:
     lists: frozenset[str]
     _compiled: cel.Expression
 
-    @property
-    def reads_request(self) -> bool:
-        """Whether it may look at the request."""
-        return any(name.partition(".")[0] == "request" for name in self.reads)
+    def may_read(self, fact: str) -> bool:
+        """Say whether it may look at a fact, for instance `request` or `source.address`."""
+        whole = fact.partition(".")[0]
+        return any(name in (fact, whole) or name.startswith(f"{fact}.") for name in self.reads)
 
     def holds(self, facts: cel.Activation) -> bool | Failed:
         """Evaluate against bound facts; see `Language.bind`."""
@@ -208,13 +213,18 @@ def _children(node: Expr) -> list[Expr]:
 
 def _reads(tree: CheckedExpr) -> frozenset[str]:
     """Name the facts a tree may look at: `source.country`, or `source` where it is used whole."""
-    reads, fields_of = set[str](), set[int]()
+    reads, accounted = set[str](), set[int]()
     for node, _ in _walk(tree.expr):
-        select = node.select_expr
-        if select.operand.HasField("ident_expr"):
-            reads.add(f"{select.operand.ident_expr.name}.{select.field}")
-            fields_of.add(select.operand.id)
-        elif node.HasField("ident_expr") and node.id not in fields_of:
+        if node.id in accounted:
+            continue
+        if node.select_expr.operand.HasField("ident_expr"):
+            operand = node.select_expr.operand
+            reads.add(f"{operand.ident_expr.name}.{node.select_expr.field}")
+            accounted.add(operand.id)
+        elif node.call_expr.function in _FUNCTIONS:
+            reads |= _FUNCTIONS[node.call_expr.function]
+            accounted |= {child.id for child in _children(node) if child.HasField("ident_expr")}
+        elif node.HasField("ident_expr"):
             reads.add(node.ident_expr.name)
     facts = ("source", "key", "request", "now")
     return frozenset(name for name in reads if name.partition(".")[0] in facts)

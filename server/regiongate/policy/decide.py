@@ -73,6 +73,18 @@ class Step:
         return bool(self.applies) and self.lifted_by is None
 
     @property
+    def depends_on_request_or_time(self) -> bool:
+        """Whether the condition was asked, and looks beyond the source and the key.
+
+        The time at which a phase or an exemption begins or ends is another matter: it is known
+        beforehand.
+        """
+        condition = self.rule.condition
+        return self.applies is not None and (
+            condition.may_read("request") or condition.may_read("now")
+        )
+
+    @property
     def in_force(self) -> bool:
         """Whether what the rule says is also done."""
         return self.phase is Phase.ENFORCE and not self.rule.shadow

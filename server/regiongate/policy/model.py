@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
@@ -68,7 +69,7 @@ class Rule:
     suspension: Suspension | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """Rules in their order; the first that applies wins.
 
@@ -82,10 +83,23 @@ class Policy:
     otherwise: Refusal | None
     shadow: bool = False
 
-    @property
+    @cached_property
     def reads_request(self) -> bool:
-        """Whether any condition looks at the request itself."""
-        return any(rule.condition.reads_request for rule in self.rules)
+        """Whether any condition may look at the request itself."""
+        return self._may_read("request")
+
+    @cached_property
+    def reads_address(self) -> bool:
+        """Whether any condition tells one address of a network from another."""
+        return self._may_read("source.address")
+
+    def next_change(self, now: datetime) -> datetime | None:
+        """Return the next moment at which a phase of any rule begins."""
+        changes = (rule.schedule.next_change(now) for rule in self.rules)
+        return min((change for change in changes if change), default=None)
+
+    def _may_read(self, fact: str) -> bool:
+        return any(rule.condition.may_read(fact) for rule in self.rules)
 
 
 class Format(StrEnum):

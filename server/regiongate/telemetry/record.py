@@ -19,7 +19,7 @@ def record(event: Event) -> dict[str, Any]:
     told, judged = event.told, event.judged
     return _present(
         time=_time(event.time),
-        decision_id=told.decision_id,
+        decision_id=event.decision_id,
         verdict=told.outcome,
         policy_verdict=told.policy_verdict,
         policy=told.policy,

@@ -1,0 +1,98 @@
+"""Decisions that need not be made twice, with their answers already serialised.
+
+A decision is remembered by all it depends on: the policy, the place of the client (its address too,
+where a condition looks at it) and the key; and only from the moment it was made to the next at
+which a phase or an exemption begins or ends. One whose conditions looked at the request or the time
+is never remembered. Which is which was worked out when the policy was compiled.
+
+What is remembered belongs to one snapshot and goes with it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from regiongate.extauthz.responses import Answer
+from regiongate.facts import Key
+from regiongate.policy.decide import Decision, Facts
+from regiongate.policy.model import Policy
+
+CAPACITY: Final = 65_536
+"""Decisions remembered at once; the one longest unused is forgotten first."""
+
+_FOREVER: Final = datetime.max.replace(tzinfo=UTC)
+
+Place = tuple[str, bytes, int, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A decision and its answer.
+
+    Attributes:
+        key: kept so that its identity, which it is remembered by, is not another key's later.
+        since, until: when the decision holds; `until` is the first moment at which it may not.
+    """
+
+    decision: Decision
+    answer: Answer
+    key: Key
+    since: datetime
+    until: datetime
+
+
+class Memory:
+    """Remembers decisions, as many as `capacity`."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._remembered: OrderedDict[Place, Remembered] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._remembered)
+
+    def recall(self, place: Place, now: datetime) -> Remembered | None:
+        """Return the decision remembered at a place, if it holds at a moment."""
+        found = self._remembered.get(place)
+        # A clock that was set back is before `since`, and the decision is made anew.
+        if found is None or not found.since <= now < found.until:
+            return None
+        self._remembered.move_to_end(place)
+        return found
+
+    def remember(self, place: Place, remembered: Remembered) -> None:
+        """Remember a decision in place of an older one."""
+        self._remembered[place] = remembered
+        self._remembered.move_to_end(place)
+        if len(self._remembered) > self._capacity:
+            self._remembered.popitem(last=False)
+
+
+def place(policy: Policy, facts: Facts, *, grpc: bool) -> Place:
+    """Return what a decision is remembered by.
+
+    Args:
+        policy: the one that decides.
+        facts: what it decides on.
+        grpc: whether the client is answered as gRPC clients are.
+    """
+    source = facts.source.SerializeToString(deterministic=True)
+    if not policy.reads_address:
+        # The address is the first field: its tag, its length, itself. Clients of one network that
+        # nothing tells apart share a decision.
+        source = source[2 + len(facts.source.address) :] if facts.source.address else source
+    return policy.name, source, id(facts.key), grpc
+
+
+def may_be_remembered(decision: Decision) -> bool:
+    """Say whether another Check of the same place would be decided the same."""
+    return not any(step.depends_on_request_or_time for step in decision.steps)
+
+
+def until(policy: Policy, facts: Facts, now: datetime) -> datetime:
+    """Return the first moment at which a decision may come out differently."""
+    changes = [policy.next_change(now), *(one.next_change(now) for one in facts.exemptions)]
+    return min((change for change in changes if change), default=_FOREVER)
