@@ -32,7 +32,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return databases.write(tmp_path_factory.mktemp("geo") / "country.mmdb", records)
 
 
-@pytest.fixture(scope="session", params=VARIANTS.values(), ids=VARIANTS)
+@pytest.fixture(scope="session", params=list(VARIANTS.values()), ids=list(VARIANTS))
 def variant(request: pytest.FixtureRequest) -> Settings:
     """An engine and a kind of address."""
     settings: Settings = request.param

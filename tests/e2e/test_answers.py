@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
@@ -31,88 +31,46 @@ from tests.e2e.clients import (
     send,
 )
 
-GEOGRAPHY = "Country, region, or territory not supported"
-ELSEWHERE = "This API key may not be used from this country"
-INCORRECT = "Incorrect API key provided"
-SUSPENDED = "This API key is suspended"
+UNSUPPORTED = (
+    "unsupported_country_region_territory",
+    "request_forbidden",
+    "Country, region, or territory not supported",
+)
+ELSEWHERE = (
+    "country_not_permitted_for_key",
+    "request_forbidden",
+    "This API key may not be used from this country",
+)
+INCORRECT = ("invalid_api_key", "invalid_request_error", "Incorrect API key provided")
+SUSPENDED = ("api_key_suspended", "request_forbidden", "This API key is suspended")
 
-# client, headers, status, code, type, message
-DENIALS = [
-    pytest.param(client, headers, *told, id=name)
-    for name, client, headers, told in [
-        (
-            "embargoed",
-            IRAN,
-            [],
-            (403, "unsupported_country_region_territory", "request_forbidden", GEOGRAPHY),
-        ),
-        (
-            "embargoed, with a valid key",
-            IRAN,
-            bearer(ACME_PRODUCTION),
-            (403, "unsupported_country_region_territory", "request_forbidden", GEOGRAPHY),
-        ),
-        (
-            "not supported",
-            RUSSIA,
-            [],
-            (403, "unsupported_country_region_territory", "request_forbidden", GEOGRAPHY),
-        ),
-        (
-            "country unknown",
-            NOWHERE,
-            [],
-            (403, "unsupported_country_region_territory", "request_forbidden", GEOGRAPHY),
-        ),
-        (
-            "outside the contract",
-            UNITED_STATES_IPV6,
-            bearer(ACME_EUROPE),
-            (403, "country_not_permitted_for_key", "request_forbidden", ELSEWHERE),
-        ),
-        (
-            "unknown key",
-            FRANCE,
-            bearer(NOBODYS),
-            (401, "invalid_api_key", "invalid_request_error", INCORRECT),
-        ),
-        (
-            "unknown key, embargoed",
-            IRAN,
-            bearer(NOBODYS),
-            (401, "invalid_api_key", "invalid_request_error", INCORRECT),
-        ),
-        (
-            "revoked key",
-            FRANCE,
-            api_key(GLOBEX_LEAKED),
-            (401, "invalid_api_key", "invalid_request_error", INCORRECT),
-        ),
-        (
-            "suspended key",
-            FRANCE,
-            bearer(GLOBEX_UNPAID),
-            (403, "api_key_suspended", "request_forbidden", SUSPENDED),
-        ),
-    ]
-]
+# client, headers, status, and the error's code, type and message
+DENIALS: dict[str, tuple[str, Headers, int, Sequence[str]]] = {
+    "embargoed": (IRAN, [], 403, UNSUPPORTED),
+    "embargoed, with a valid key": (IRAN, bearer(ACME_PRODUCTION), 403, UNSUPPORTED),
+    "not supported": (RUSSIA, [], 403, UNSUPPORTED),
+    "country unknown": (NOWHERE, [], 403, UNSUPPORTED),
+    "outside the contract": (UNITED_STATES_IPV6, bearer(ACME_EUROPE), 403, ELSEWHERE),
+    "unknown key": (FRANCE, bearer(NOBODYS), 401, INCORRECT),
+    "unknown key, embargoed": (IRAN, bearer(NOBODYS), 401, INCORRECT),
+    "revoked key": (FRANCE, api_key(GLOBEX_LEAKED), 401, INCORRECT),
+    "suspended key": (FRANCE, bearer(GLOBEX_UNPAID), 403, SUSPENDED),
+}
 
 # client, headers, what the upstream sees beside the decision id
-ALLOWS: list[Any] = [
-    pytest.param(FRANCE, [], {"country": "FR"}, id="no key"),
-    pytest.param(
+ALLOWS: dict[str, tuple[str, Headers, dict[str, str]]] = {
+    "no key": (FRANCE, [], {"country": "FR"}),
+    "bearer": (
         UNITED_STATES_IPV6,
         bearer(ACME_PRODUCTION),
         {"country": "US", "key-id": "acme-production", "org": "acme"},
-        id="bearer",
     ),
-    pytest.param(
+    "x-api-key": (
         FRANCE,
         api_key(ACME_EUROPE),
         {"country": "FR", "key-id": "acme-europe", "org": "acme"},
-        id="x-api-key",
     ),
-]
+}
 
 FORGED = [
     ("x-regiongate-country", "US"),
@@ -124,15 +82,16 @@ FORGED = [
 ]
 
 
-@pytest.mark.parametrize(("client", "headers", "status", "code", "kind", "message"), DENIALS)
+@pytest.mark.parametrize(("client", "headers", "status", "error"), DENIALS.values(), ids=DENIALS)
 def test_a_refusal_says_why_in_the_form_that_client_libraries_read(
-    stack: Stack, client: str, headers: Headers, status: int, code: str, kind: str, message: str
+    stack: Stack, client: str, headers: Headers, status: int, error: Sequence[str]
 ) -> None:
     """A refusal is JSON with message, type, code and decision id, and must not be cached."""
     answer = send(stack, client, headers)
     assert answer.status == status
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
+    code, kind, message = error
     decision = answer.headers["x-regiongate-decision-id"]
     told = {"message": message, "type": kind, "param": None, "code": code, "decision_id": decision}
     assert answer.json() == {"error": told}
@@ -145,7 +104,7 @@ def test_a_refusal_of_a_head_request_has_no_body(stack: Stack) -> None:
     assert answer.headers["x-regiongate-decision-id"]
 
 
-@pytest.mark.parametrize(("client", "headers", "seen"), ALLOWS)
+@pytest.mark.parametrize(("client", "headers", "seen"), ALLOWS.values(), ids=ALLOWS)
 @pytest.mark.parametrize("forged", [[], FORGED], ids=["honest", "forged"])
 def test_the_upstream_sees_what_was_decided_and_nothing_a_client_forged(
     stack: Stack, client: str, headers: Headers, seen: dict[str, str], forged: Headers
@@ -164,8 +123,8 @@ def test_every_decision_has_an_id_of_its_own(stack: Stack) -> None:
     assert first != second
 
 
-LOGGED = [
-    pytest.param(
+LOGGED: dict[str, tuple[str, Headers, dict[str, str | None]]] = {
+    "allow": (
         FRANCE,
         api_key(ACME_EUROPE),
         {
@@ -177,9 +136,8 @@ LOGGED = [
             "org": "acme",
             "client": FRANCE,
         },
-        id="allow",
     ),
-    pytest.param(
+    "deny": (
         UNITED_STATES,
         api_key(ACME_EUROPE),
         {
@@ -192,12 +150,11 @@ LOGGED = [
             "org": "acme",
             "client": UNITED_STATES,
         },
-        id="deny",
     ),
-]
+}
 
 
-@pytest.mark.parametrize(("client", "headers", "logged"), LOGGED)
+@pytest.mark.parametrize(("client", "headers", "logged"), LOGGED.values(), ids=LOGGED)
 def test_the_access_log_says_what_was_decided_and_never_the_key(
     stack: Stack, client: str, headers: Headers, logged: dict[str, str | None]
 ) -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -160,5 +159,5 @@ def echo_service() -> Iterator[Tcp]:
 def call(proxy: Tcp, metadata: Headers) -> Any:
     """Call the service through Envoy and return what it answered."""
     with grpc.insecure_channel(str(proxy), options=NO_PROXY) as channel:
-        say: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+        say = channel.unary_unary(METHOD, bytes, bytes)
         return json.loads(say(b"hello", metadata=tuple(metadata), timeout=5))

@@ -24,7 +24,7 @@ _PURPOSES: dict[Role, str] = {
 }
 _CLOCK_TOLERANCE = timedelta(days=1)
 _LEAST_PART = 0.8
-_STARTS = 2048
+_STARTS = 8192
 _LONGEST_WALK = 128
 
 
