@@ -1,30 +1,76 @@
-"""`regiongate validate`: would this configuration be put in force?"""
+"""`regiongate validate`: would this configuration be put in force, and is it meant?"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import click
 
 from regiongate.cli import options
+from regiongate.policy.lint import lint
+from regiongate.runtime import config as configuration
 from regiongate.runtime.files import Unusable
-from regiongate.runtime.state import State
+from regiongate.runtime.state import Configured, State
+
+SOON: Final = timedelta(days=14)
+"""An exemption that ends within this time is told of."""
 
 
 @click.command()
 @options.configuration
 @options.as_json
 def validate(config: Path, *, as_json: bool) -> None:
-    """Check the configuration and every file it names; exit 1 when one cannot be used."""
+    """Check the configuration and every file it names; exit 1 when one cannot be used.
+
+    Warnings tell what is allowed and most likely not meant; they change nothing.
+    """
     problems: list[str] = []
+    warnings: list[str] = []
     try:
-        State(config)
+        warnings = list(_warnings(State(config).configured, config.parent))
     except Unusable as error:
-        problems = [str(error)]
+        problems = str(error).splitlines()
     if as_json:
-        click.echo(json.dumps({"valid": not problems, "problems": problems}))
+        answer = {"valid": not problems, "problems": problems, "warnings": warnings}
+        click.echo(json.dumps(answer, indent=2))
     else:
-        click.echo("\n".join(problems) or f"{config}: valid")
+        verdict = "cannot be used" if problems else "valid"
+        click.echo(
+            "\n".join([*problems, *map("warning: {}".format, warnings), f"{config}: {verdict}"])
+        )
     sys.exit(bool(problems))
+
+
+def _warnings(configured: Configured, base: Path) -> Iterator[str]:
+    now = datetime.now(UTC)
+    policies, settings = configured.policies.value, configured.settings
+    document = configuration.document(base / settings.policy)
+    subdivisions = configured.databases.value.know_subdivisions
+    for finding in lint(policies, now, subdivisions=subdivisions):
+        yield str(document.problem(finding.path, finding.message))
+    yield from _address_warnings(settings)
+    rules = {rule.name for policy in policies.policies.values() for rule in policy.rules}
+    for key, exemption in configured.exemptions():
+        if exemption.rule not in {"*", *rules}:
+            yield f"{exemption.id} (of key {key}): exempts from {exemption.rule}, and no rule is called so"
+        if now < exemption.ends <= now + SOON:
+            yield f"{exemption.id} (of key {key}): ends {exemption.ends.isoformat()}, within 14 days"
+
+
+def _address_warnings(settings: configuration.Settings) -> Iterator[str]:
+    written = settings.client_address
+    if any(one.prefixlen == 0 for one in written.trusted_proxies):
+        yield (
+            "client_address.trusted_proxies trusts every address: whoever connects chooses"
+            " the client's country"
+        )
+    if written.trusted_hops is not None:
+        yield (
+            "client_address.trusted_hops believes whoever connects to Envoy: make sure that only"
+            " your proxies can"
+        )

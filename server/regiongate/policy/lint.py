@@ -1,7 +1,7 @@
 """What is allowed in a policy and yet most likely not meant.
 
-Pure. Where it can, it asks the policy itself: it decides on a made-up client and looks at what comes
-out, rather than guess at what a condition means.
+Pure. Where it can, it asks the policy itself: it decides on a made-up client and looks at what
+comes out, rather than guess at what a condition means.
 """
 
 from __future__ import annotations

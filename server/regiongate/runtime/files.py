@@ -23,16 +23,24 @@ Stamp = tuple[int, int, int, int] | None
 
 
 class LoadError(Exception):
-    """Files that cannot be put in force; the message holds every reason found."""
+    """Files that cannot be put in force; `problems` holds every reason found."""
 
     def __init__(self, problems: Iterable[str]) -> None:
-        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
 
 
 Unusable = (DocumentError, DatabaseError, LoadError)
 """Why a file cannot be put in force."""
 
 Value = TypeVar("Value")
+
+
+def reasons(error: Exception) -> list[str]:
+    """Return what an error of `Unusable` holds against the files, a problem each."""
+    if isinstance(error, DocumentError | LoadError):
+        return [str(problem) for problem in error.problems]
+    return [str(error)]
 
 
 class Files:

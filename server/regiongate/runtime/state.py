@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 
 from regiongate import policy
 from regiongate.documents import check, parse
+from regiongate.extauthz.service import Locator as LocatorPort
 from regiongate.extauthz.service import Snapshot
-from regiongate.geo import Database, Locator
+from regiongate.geo import Database, Gate, Locator, read
+from regiongate.geo.gate import sample
+from regiongate.geo.staleness import UnknownWhenStale
 from regiongate.keys.digest import Digester
 from regiongate.keys.stores import KeyStore, file
-from regiongate.policy import PolicySet
+from regiongate.policy import Exemption, PolicySet
 from regiongate.runtime.config import Geo, Keys, Settings
-from regiongate.runtime.files import Files, LoadError, Part, Unusable
+from regiongate.runtime.files import Files, LoadError, Part, Unusable, reasons
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -39,10 +44,21 @@ class KnownKeys:
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """The databases in use, and what answers from them."""
+    """The databases in use, and what answers from them.
+
+    Attributes:
+        country: the one that countries come from.
+        opened: each by the name it is configured by.
+    """
 
     country: Database
+    opened: Mapping[str, Database]
     locator: Locator
+
+    @property
+    def know_subdivisions(self) -> bool:
+        """Whether any of a sample of records tells more than a country; takes a while."""
+        return any(read(record).regions for record in sample(self.country))
 
 
 class Configured:
@@ -64,7 +80,7 @@ class Configured:
             try:
                 return Part(name, load)
             except Unusable as error:
-                problems.append(str(error))
+                problems.extend(reasons(error))
                 return None
 
         policies = part("policies", lambda files, _: _policies(files, base, settings.policy))
@@ -75,6 +91,10 @@ class Configured:
         if policies is None or keys is None or databases is None:
             raise LoadError(problems)
         self.policies, self.keys, self.databases = policies, keys, databases
+
+    def exemptions(self) -> Iterator[tuple[str, Exemption]]:
+        """Yield every exemption in the key store, each with the id of a key it belongs to."""
+        yield from self.keys.value.store.exemptions()
 
     @property
     def parts(self) -> tuple[Part[PolicySet], Part[KnownKeys], Part[Databases]]:
@@ -87,7 +107,7 @@ class Configured:
         return Snapshot(
             policies=self.policies.value,
             address=settings.client_address.resolver(),
-            locator=self.databases.value.locator,
+            locator=_locator(self.databases.value, settings.geo),
             extractors=tuple(one.extractor() for one in settings.keys.extract),
             digester=known.digester,
             keys=known.store,
@@ -167,12 +187,36 @@ def _keys(files: Files, base: Path, written: Keys) -> KnownKeys:
 
 
 def _databases(files: Files, base: Path, written: Geo, used: Databases | None) -> Databases:
-    def opened(name: str | None) -> list[Database]:
-        if name is None:
-            return []
-        path = files.path(base / name)
-        return [Database.open(path, require_c_extension=written.require_c_extension)]
+    now = datetime.now(UTC)
+    probes = {ip_address(address): country for address, country in written.probes.items()}
+    gates = (
+        (written.country, Gate("country", probes)),
+        (written.asn, Gate("asn")),
+        (written.anonymous, Gate("anonymous")),
+    )
+    opened: dict[str, Database] = {}
+    for name, gate in gates:
+        if name is not None:
+            path = files.path(base / name)
+            opened[name] = Database.open(path, require_c_extension=written.require_c_extension)
+            gate.check(opened[name], now=now, in_use=used.opened.get(name) if used else None)
+    _warn_of(opened[written.country], written, now)
+    others = [[opened[name]] if name else [] for name in (written.asn, written.anonymous)]
+    return Databases(opened[written.country], opened, Locator([opened[written.country]], *others))
 
-    country = opened(written.country)
-    locator = Locator(country, opened(written.asn), opened(written.anonymous))
-    return Databases(country[0], locator)
+
+def _warn_of(database: Database, written: Geo, now: datetime) -> None:
+    """Say what an operator should know of the country database."""
+    if database.reader != "c":
+        _LOG.warning("the C extension of maxminddb is missing: look-ups take 15 times as long")
+    if written.max_age is not None and now - database.built > written.max_age:
+        days = (now - database.built).days
+        _LOG.warning("%s is %d days old, more than geo.max_age allows", database.path, days)
+
+
+def _locator(databases: Databases, written: Geo) -> LocatorPort:
+    """Return what locates clients, with what staleness makes of it."""
+    if written.max_age is None or written.on_stale == "serve":
+        return databases.locator
+    until = databases.country.built + written.max_age
+    return UnknownWhenStale(databases.locator, until, lambda: datetime.now(UTC))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from regiongate.keys.record import KeyRecord
+from regiongate.policy.exemptions import Exemption
 
 
 class KeyStore(Protocol):
@@ -17,4 +19,8 @@ class KeyStore(Protocol):
 
     async def find(self, digest: bytes) -> KeyRecord | None:
         """Return the record of a key by its digest; None when the key is unknown."""
+        ...
+
+    def exemptions(self) -> Iterator[tuple[str, Exemption]]:
+        """Yield every exemption there is, with the id of a key that it belongs to."""
         ...

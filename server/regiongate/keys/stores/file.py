@@ -6,7 +6,7 @@ The text is handed in; nothing here opens a file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -104,6 +104,12 @@ class FileStore:
     async def find(self, digest: bytes) -> KeyRecord | None:
         """Return the record of a key by its digest; None when the key is unknown."""
         return self._records.get(digest)
+
+    def exemptions(self) -> Iterator[tuple[str, Exemption]]:
+        """Yield every exemption in the file, with the id of a key that it belongs to."""
+        for record in self._records.values():
+            for exemption in record.profile.exemptions:
+                yield record.id, exemption
 
     def __len__(self) -> int:
         return len(self._records)
