@@ -12,9 +12,10 @@ from typing import Final
 import click
 
 from regiongate.cli import options
+from regiongate.policy.exemptions import EVERY_RULE
 from regiongate.policy.lint import lint
 from regiongate.runtime import config as configuration
-from regiongate.runtime.files import Unusable
+from regiongate.runtime.files import Unusable, reasons
 from regiongate.runtime.state import Configured, State
 
 SOON: Final = timedelta(days=14)
@@ -34,15 +35,14 @@ def validate(config: Path, *, as_json: bool) -> None:
     try:
         warnings = list(_warnings(State(config).configured, config.parent))
     except Unusable as error:
-        problems = str(error).splitlines()
+        problems = reasons(error)
     if as_json:
         answer = {"valid": not problems, "problems": problems, "warnings": warnings}
         click.echo(json.dumps(answer, indent=2))
     else:
-        verdict = "cannot be used" if problems else "valid"
-        click.echo(
-            "\n".join([*problems, *map("warning: {}".format, warnings), f"{config}: {verdict}"])
-        )
+        for line in (*problems, *(f"warning: {one}" for one in warnings)):
+            click.echo(line)
+        click.echo(f"{config}: {'cannot be used' if problems else 'valid'}")
     sys.exit(bool(problems))
 
 
@@ -56,10 +56,11 @@ def _warnings(configured: Configured, base: Path) -> Iterator[str]:
     yield from _address_warnings(settings)
     rules = {rule.name for policy in policies.policies.values() for rule in policy.rules}
     for key, exemption in configured.exemptions():
-        if exemption.rule not in {"*", *rules}:
-            yield f"{exemption.id} (of key {key}): exempts from {exemption.rule}, and no rule is called so"
+        named = f"exemption {exemption.id} of key {key}"
+        if exemption.rule not in {EVERY_RULE, *rules}:
+            yield f"{named} is from {exemption.rule}, and no rule is called so"
         if now < exemption.ends <= now + SOON:
-            yield f"{exemption.id} (of key {key}): ends {exemption.ends.isoformat()}, within 14 days"
+            yield f"{named} ends within 14 days, at {exemption.ends.isoformat()}"
 
 
 def _address_warnings(settings: configuration.Settings) -> Iterator[str]:
