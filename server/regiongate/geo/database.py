@@ -53,6 +53,7 @@ class Database:
         built: When it was built, as the file says; a time after the year 9999 becomes its end.
         digest: SHA-256 of what was read, in hexadecimal.
         node_count: The size of the search tree.
+        record_size: Bits in each half of a node.
         knows_ipv6: False if there are only IPv4 addresses in it.
         reader: `python` if the C extension of maxminddb is missing: about 15 times slower.
     """
@@ -62,6 +63,7 @@ class Database:
     built: datetime
     digest: str
     node_count: int
+    record_size: int
     knows_ipv6: bool
     reader: Reader
     _reader: maxminddb.Reader = field(repr=False)
@@ -84,17 +86,19 @@ class Database:
     @classmethod
     def _open_copy(cls, path: Path, copy: Path, reader: Reader) -> Self:
         try:
-            opened = maxminddb.open_database(copy, _MODES[reader])
-            metadata = opened.metadata()
+            # Not from the C extension, which hostile metadata could make end the process.
+            with maxminddb.Reader(copy, maxminddb.MODE_FILE) as cautious:
+                metadata = cautious.metadata()
             return cls(
                 path=path,
                 type=str(metadata.database_type),
                 built=_time(metadata.build_epoch),
                 digest=_digest(copy),
                 node_count=int(metadata.node_count),
+                record_size=int(metadata.record_size),
                 knows_ipv6=metadata.ip_version == _BOTH_VERSIONS,
                 reader=reader,
-                _reader=opened,
+                _reader=maxminddb.open_database(copy, _MODES[reader]),
             )
         except _OPENING_FAILS as error:
             raise DatabaseError(

@@ -13,6 +13,7 @@ from typing import Literal
 from regiongate.geo.database import Database, DatabaseError
 from regiongate.geo.layouts import Layout, Location, read
 from regiongate.geo.ranges import Address
+from regiongate.geo.rehearsal import rehearse
 
 Role = Literal["country", "asn", "anonymous"]
 """What a database is used for."""
@@ -43,7 +44,9 @@ class Gate:
     layout: Layout | None = None
 
     def check(self, candidate: Database, *, now: datetime, in_use: Database | None = None) -> None:
-        """Make sure that a database can be put into use. Takes a fraction of a second.
+        """Make sure that a database can be put into use.
+
+        Takes seconds, mostly of another process; look nothing up in the database before.
 
         Args:
             candidate: The database.
@@ -54,6 +57,8 @@ class Gate:
         Raises:
             DatabaseError: It cannot; the message has every reason.
         """
+        if candidate.reader == "c":
+            rehearse(candidate)
         problems = [
             *_from_the_future(candidate, now),
             *(_regressions(candidate, in_use) if in_use else ()),

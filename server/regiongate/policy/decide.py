@@ -15,7 +15,14 @@ from typing import Final
 from regiongate.facts import Key, Request, Source
 from regiongate.policy.conditions import Failed
 from regiongate.policy.exemptions import Exemption, ExemptionState
-from regiongate.policy.model import DEFAULT_POLICY, Policy, PolicySet, Refusal, Rule
+from regiongate.policy.model import (
+    DEFAULT_POLICY,
+    Policy,
+    PolicySet,
+    Refusal,
+    Rule,
+    Suspension,
+)
 from regiongate.policy.phases import Phase
 
 UNKNOWN_POLICY: Final = Refusal("unknown_policy", 403)
@@ -106,6 +113,7 @@ class Decision:
         phase: of the rule.
         exemption: the one that lifted the rule.
         warning: the rule of which the client is warned.
+        suspension: of the rule that refuses; the refusal is a strike against the key.
         failures: conditions that could not be evaluated, as (rule, reason).
         steps: every rule that was looked at; the last is where it ended.
     """
@@ -119,6 +127,7 @@ class Decision:
     phase: Phase | None = None
     exemption: Exemption | None = None
     warning: Rule | None = None
+    suspension: Suspension | None = None
     failures: tuple[tuple[str, str], ...] = ()
     steps: tuple[Step, ...] = ()
 
@@ -190,6 +199,7 @@ def _conclude(policy: Policy, steps: tuple[Step, ...]) -> Decision:
         phase=named.phase if named else None,
         exemption=lifted.lifted_by if lifted else None,
         warning=None if policy.shadow or refusal else _warning(steps),
+        suspension=ending.rule.suspension if ending and not policy.shadow else None,
         failures=tuple((step.rule.name, step.failure) for step in steps if step.failure),
         steps=steps,
     )
