@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help demo run test lint types protos bench clean
 
 help:  ## show this list
@@ -37,14 +38,16 @@ bench: $(READY)  ## measure
 clean:  ## remove the environment, the downloads and the caches
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
-# The file is newer than pyproject.toml when what that names is installed.
-$(READY): pyproject.toml
+# Newer than pyproject.toml when what that names is installed.
+$(READY): pyproject.toml $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
 	@command -v "$(PYTHON)" >/dev/null \
 	  || { echo "make: $(PYTHON) is missing: install Python 3.11 or newer, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "make: $(PYTHON) is $$("$(PYTHON)" -V 2>&1), and Python 3.11 or newer is needed: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "make: $(PYTHON) has no venv module: install it (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@
+	"$(PYTHON)" -m venv --clear $(VENV)

@@ -53,7 +53,7 @@ class Process:
             if self.child.poll() is not None:
                 raise DemoError(f"{self.name} exited with {self.child.returncode}{self._last()}")
             if time.monotonic() > deadline:
-                raise DemoError(f"{self.name}: {what} not within {STARTS_WITHIN:g} s{self._last()}")
+                raise DemoError(f"{self.name}: {what} within {STARTS_WITHIN:g} s{self._last()}")
             time.sleep(ASK_AGAIN)
 
     def stop(self) -> int:

@@ -14,7 +14,10 @@ _UNITS: Final = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
-_WRITTEN: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)")
+_WRITTEN: Final = re.compile(r"(\d{1,9})(ms|s|m|h|d|w)", re.ASCII)
+
+LONGEST: Final = timedelta(days=36525)
+"""A hundred years: more than that is a slip, and breaks the calendar."""
 
 
 def duration(text: Any) -> timedelta:
@@ -24,9 +27,24 @@ def duration(text: Any) -> timedelta:
         text: a whole number and a unit: ms, s, m, h, d or w.
 
     Raises:
-        ValueError: it is anything else, or nothing at all.
+        ValueError: it is anything else, no time at all, or more than a hundred years.
+    """
+    read = delay(text)
+    if not read:
+        raise ValueError(f"expected a duration of more than nothing (got {text!r})")
+    return read
+
+
+def delay(text: Any) -> timedelta:
+    """Read a duration that may be 0s.
+
+    Raises:
+        ValueError: it is anything else, or more than a hundred years.
     """
     found = _WRITTEN.fullmatch(text) if isinstance(text, str) else None
-    if not found or int(found[1]) == 0:
+    if not found:
         raise ValueError(f"expected a duration such as 30s, 24h or 30d (got {text!r})")
-    return int(found[1]) * _UNITS[found[2]]
+    count, unit = int(found[1]), _UNITS[found[2]]
+    if count > LONGEST // unit:
+        raise ValueError(f"expected a duration of at most a hundred years (got {text!r})")
+    return count * unit

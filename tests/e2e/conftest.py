@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.cases import CASES
 from demo.stack import Settings, Stack, started
 from tests import databases
+from tests.e2e.clients import COUNTRIES, records
 
 VARIANTS = {
     "native-tcp": Settings(database=Path(), engine="native", unix=False),
@@ -17,19 +17,11 @@ VARIANTS = {
 }
 """Between them both engines and both kinds of address; the rest is filled in by the fixtures."""
 
-MORE_COUNTRIES = {"2001:4860:4860::8844": "US"}
-
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A country database in which the demonstration's clients are where they really are."""
-    located = {case.client.rpartition(" ")[2]: case.expected.country for case in CASES}
-    records = {
-        address: {"country": {"iso_code": country}}
-        for address, country in (located | MORE_COUNTRIES).items()
-        if country
-    }
-    return databases.write(tmp_path_factory.mktemp("geo") / "country.mmdb", records)
+    return databases.write(tmp_path_factory.mktemp("geo") / "country.mmdb", records(COUNTRIES))
 
 
 @pytest.fixture(scope="session", params=list(VARIANTS.values()), ids=list(VARIANTS))

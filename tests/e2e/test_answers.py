@@ -75,6 +75,7 @@ ALLOWS: dict[str, tuple[str, Headers, dict[str, str]]] = {
 FORGED = [
     ("x-regiongate-country", "US"),
     ("X-RegionGate-Country", "US"),
+    ("x_regiongate_country", "US"),
     ("x-regiongate-decision-id", "mine"),
     ("x-regiongate-key-id", "acme-production"),
     ("X-Regiongate-Org", "acme"),
@@ -112,7 +113,6 @@ def test_the_upstream_sees_what_was_decided_and_nothing_a_client_forged(
     """Of x-regiongate-* the upstream sees RegionGate's values, once each, and no others."""
     received = seen_by_upstream(send(stack, client, [*forged, *headers]))
     (decision,) = received.pop("x-regiongate-decision-id")
-    received.pop("x-regiongate-client-address", None)  # no header of ours; it says nothing to us
     assert len(decision) == 32
     assert received == {f"x-regiongate-{name}": [value] for name, value in seen.items()}
 

@@ -14,7 +14,7 @@ import pytest
 from demo.cases import ACME_EUROPE, ACME_PRODUCTION, api_key
 from demo.stack import HERE, Settings, Stack, started
 from tests import databases
-from tests.e2e.clients import FRANCE, GERMANY, RUSSIA, UNITED_STATES, send
+from tests.e2e.clients import COUNTRIES, FRANCE, GERMANY, RUSSIA, UNITED_STATES, records, send
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,7 @@ def test_a_database_that_is_copied_over_the_old_one_is_taken_over(operator: Oper
     """`cp` over the open file neither ends the process nor tears an answer."""
     assert send(operator.stack, RUSSIA).status == 403
     moved = operator.database.with_suffix(".moved")
-    records: dict[str, object] = {
-        f"{client}/32": {"country": {"iso_code": "US"}} for client in (RUSSIA, UNITED_STATES)
-    }
-    databases.write(moved, {**records, f"{FRANCE}/32": {"country": {"iso_code": "FR"}}})
+    databases.write(moved, records({**COUNTRIES, RUSSIA: "US"}))
     shutil.copyfile(moved, operator.database)
     operator.until("the database", lambda: send(operator.stack, RUSSIA).status == 200)
 
@@ -108,13 +105,20 @@ def test_a_route_that_names_no_policy_there_is_refuses(operator: Operator) -> No
     )
 
 
+MISSPELT = b"""
+version: 1
+policies:
+  default:
+    rules: [{name: misspelt, when: source.contry == "US", deny: {reason: misspelt}}]
+    otherwise: allow
+"""
+
 # What is done to a file; what RegionGate must then say. The answers must stay as they are.
 MISTAKES: dict[str, tuple[str, bytes, str]] = {
     "policy that is no YAML": ("policy", b"policies: [", "policy.yaml"),
     "policy with an unknown field": (
         "policy",
-        b"version: 1\npolicies: {default: {rules: [{name: a, when: source.contry == 'US',"
-        b" deny: {reason: a}}], otherwise: allow}}\n",
+        MISSPELT,
         "contry",
     ),
     "empty policy": ("policy", b"", "policy.yaml"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
@@ -39,20 +40,16 @@ def own_stack(variant: Settings, database: Path) -> Iterator[Stack]:
 
 
 def test_a_stop_is_announced_and_loses_no_check(own_stack: Stack) -> None:
-    """Health says NOT_SERVING first, Checks go on being answered, and those under way finish."""
+    """After NOT_SERVING Checks go on being answered, long enough for a caller to turn elsewhere."""
     target, process = own_stack.authorization, own_stack.regiongate
     with calling(lambda: checker(target)) as calls:
         process.wait_until(lambda: len(calls.succeeded) > 200, "no Checks were answered")
         process.child.send_signal(signal.SIGTERM)
         process.wait_until(lambda: not serving(target), "still SERVING")
-        announced = time.monotonic()
-        code = process.child.wait(STOPS_WITHIN)
-    assert code == 0
-    assert len([at for at in calls.succeeded if at > announced]) > 200
-    assert [why for at, why in calls.failed if at < announced + 0.5] == []
-    # One call for each caller: the first that found nobody there any more.
-    assert len(calls.failed) == CALLERS
-    assert {why for _, why in calls.failed} <= {"UNAVAILABLE"}
+        announced = len(calls.succeeded)
+        process.wait_until(lambda: len(calls.succeeded) > announced + 200, "Checks stopped")
+    assert calls.failed == []
+    assert process.child.wait(STOPS_WITHIN) == 0
 
 
 def test_every_request_through_envoy_is_decided_until_the_stop_was_announced(
@@ -65,7 +62,7 @@ def test_every_request_through_envoy_is_decided_until_the_stop_was_announced(
         process.child.send_signal(signal.SIGTERM)
         process.wait_until(lambda: not serving(target), "still SERVING")
         announced = time.monotonic()
-        process.child.wait(STOPS_WITHIN)
+        own_stack.envoy.wait_until(lambda: len(calls.failed) == CALLERS, "nothing was refused")
     assert [why for at, why in calls.failed if at < announced] == []
     assert {why for _, why in calls.failed} == {"503"}
 
@@ -74,7 +71,7 @@ def test_nothing_passes_without_regiongate(own_stack: Stack) -> None:
     """When RegionGate is killed, every request is answered with 503, and none with an allow."""
     own_stack.regiongate.child.kill()
     own_stack.regiongate.child.wait(STOPS_WITHIN)
-    answers = [send(own_stack, client) for client in (FRANCE, IRAN) for _ in range(5)]
+    answers = [send(own_stack, client) for client in (FRANCE, IRAN) for _ in range(2)]
     assert {answer.status for answer in answers} == {503}
 
 
@@ -84,7 +81,7 @@ Call = Callable[[], str]
 
 @contextmanager
 def calling(caller: Callable[[], Call]) -> Iterator[Calls]:
-    """Let callers call, each until its first failure; wait for them at the end."""
+    """Let callers call, each until its first failure or the end of the with statement."""
     calls, ended = Calls(), threading.Event()
     threads = [
         threading.Thread(target=_call, args=(caller(), calls, ended)) for _ in range(CALLERS)
@@ -93,10 +90,10 @@ def calling(caller: Callable[[], Call]) -> Iterator[Calls]:
         thread.start()
     try:
         yield calls
-        for thread in threads:
-            thread.join(STOPS_WITHIN)
     finally:
         ended.set()
+        for thread in threads:
+            thread.join(STOPS_WITHIN)
 
 
 def _call(call: Call, calls: Calls, ended: threading.Event) -> None:
@@ -116,9 +113,7 @@ def checker(target: Address) -> Call:
         try:
             check(b"", timeout=5)
         except grpc.RpcError as error:
-            channel.close()
-            assert isinstance(error, grpc.Call)
-            return str(error.code().name)
+            return str(cast("grpc.Call", error).code().name)
         return ""
 
     return call

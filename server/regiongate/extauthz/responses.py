@@ -32,8 +32,9 @@ UNAUTHENTICATED: Final = 16
 UNAUTHORIZED: Final = 401
 SERVICE_UNAVAILABLE: Final = 503
 
-DECISION_ID: Final = "x-regiongate-decision-id"
-NOTICE: Final = "x-regiongate-notice"
+PREFIX: Final = "x-regiongate-"
+DECISION_ID: Final = f"{PREFIX}decision-id"
+NOTICE: Final = f"{PREFIX}notice"
 
 INTERNAL_ERROR: Final = Response(
     status=SERVICE_UNAVAILABLE, message="The request could not be judged"
@@ -93,7 +94,15 @@ _PLACEHOLDER: Final = secrets.token_hex(16)
 """Stands for the decision id until an answer is rendered; nobody can have written it."""
 
 
-def allow(told: Told, notice: str = "") -> Answer:
+def is_ours(name: str) -> bool:
+    """Say whether a header is one that only RegionGate may send to an upstream.
+
+    A name with underscores is, too: CGI and WSGI cannot tell it from one with hyphens.
+    """
+    return name.replace("_", "-").startswith(PREFIX)
+
+
+def allow(told: Told, notice: str = "", forged: Iterable[str] = ()) -> Answer:
     """Let the request pass.
 
     The headers of ours that have a value are overwritten and the others removed, so that the
@@ -102,16 +111,19 @@ def allow(told: Told, notice: str = "") -> Answer:
     Args:
         told: what the upstream and Envoy's metadata are told.
         notice: what the client is told beside the upstream's answer; see `notice`.
+        forged: further headers that the request carries and `is_ours` says are not its to send.
     """
     ours = {
-        "x-regiongate-country": told.country,
+        f"{PREFIX}country": told.country,
         DECISION_ID: _PLACEHOLDER,
-        "x-regiongate-key-id": told.key_id,
-        "x-regiongate-org": told.org,
+        f"{PREFIX}key-id": told.key_id,
+        f"{PREFIX}org": told.org,
     }
+    # One that is set and removed would be gone: Envoy removes last.
+    absent = sorted({*(name for name in ours if not ours[name]), *(set(forged) - ours.keys())})
     response = pb.OkHttpResponse(
         headers=[_header(name, value) for name, value in ours.items() if value],
-        headers_to_remove=[name.encode() for name, value in ours.items() if not value],
+        headers_to_remove=[name.encode() for name in absent],
         response_headers_to_add=[_header(NOTICE, notice)] if notice else [],
     )
     return _response(pb.Status(code=OK), told, ok_response=response)
@@ -162,8 +174,10 @@ def _denial(
         DECISION_ID: _PLACEHOLDER,
     }
     if grpc:
-        # Envoy would derive the status from HTTP's, and 451 would become UNKNOWN.
+        # Envoy would derive the status from HTTP's, and 451 would become UNKNOWN; of a body it
+        # would make the message.
         headers |= {"grpc-status": str(code), "grpc-message": quote(response.message, safe=" ,")}
+        body = ""
     denied = pb.DeniedHttpResponse(
         status=pb.HttpStatus(code=response.status),
         headers=[_header(name, value) for name, value in headers.items()],

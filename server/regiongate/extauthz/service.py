@@ -177,12 +177,14 @@ def _judge(snapshot: Snapshot, check: Check, facts: Facts, policy: Policy, now: 
     place = remembered.place(policy, facts, grpc=check.is_grpc)
     found = snapshot.memory.recall(place, now)
     if found is not None:
-        return Judged(check, facts, found.decision, found.answer)
+        forged = found.decision.refusal is None and _forged(check)
+        answer = _answer(snapshot, check, facts, found.decision) if forged else found.answer
+        return Judged(check, facts, found.decision, answer)
     if policy.reads_request:
         facts = replace(facts, request=_request(snapshot, check))
     decision = decide(snapshot.policies, policy.name, facts, now)
     answer = _answer(snapshot, check, facts, decision)
-    if remembered.may_be_remembered(decision):
+    if remembered.may_be_remembered(decision) and not _forged(check):
         until = remembered.until(policy, facts, now)
         snapshot.memory.remember(place, Remembered(decision, answer, facts.key, now, until))
     return Judged(check, facts, decision, answer)
@@ -253,9 +255,14 @@ def _answer(snapshot: Snapshot, check: Check, facts: Facts, decision: Decision) 
         exemption=decision.exemption.id if decision.exemption else "",
     )
     if decision.refusal is None:
-        return responses.allow(told, _notice(decision))
+        return responses.allow(told, _notice(decision), _forged(check))
     response = snapshot.policies.response(decision.refusal)
     return responses.deny(told, response, grpc=check.is_grpc)
+
+
+def _forged(check: Check) -> list[str]:
+    """Name the headers that a client sent and only we may send."""
+    return [name for name in check.headers if responses.is_ours(name)]
 
 
 def _notice(decision: Decision) -> str:

@@ -22,10 +22,11 @@ from regiongate.address import (
 )
 from regiongate.countries import countries
 from regiongate.documents import Document, DocumentError, Model, check, parse, shown
-from regiongate.durations import duration
+from regiongate.durations import delay, duration
 from regiongate.keys.extraction import Extractor, FromHeader, FromMetadata
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
+Delay = Annotated[timedelta, BeforeValidator(delay)]
 Header = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=128)]
 """A header's name, lower-case as Envoy sends it."""
 
@@ -205,8 +206,8 @@ class DecisionLog(Model):
 class Shutdown(Model):
     """How the process stops: it says so, waits until that is heard, and finishes what it has."""
 
-    notice: Duration = timedelta(seconds=2)
-    grace: Duration = timedelta(seconds=10)
+    notice: Delay = timedelta(seconds=2)
+    grace: Delay = timedelta(seconds=10)
 
 
 class Settings(Model):
