@@ -7,6 +7,7 @@ COUNTRY repeats the networks of MaxMind's own GeoIP2-Country-Test file that matt
 import gzip
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -212,16 +213,22 @@ def _encodable(value: object) -> Any:
         case list():
             return [_encodable(item) for item in value]
         case float():
-            return MmdbF64(value)
+            return _double(value)
         case int() if not isinstance(value, bool) and value >= 0:
             return _unsigned(value)
         case _:
             return value
 
 
+@cache  # The same object for the same number, or equal records would not be written once.
 def _unsigned(value: int) -> object:
     types: list[tuple[int, Callable[[int], object]]] = [(32, MmdbU32), (64, MmdbU64)]
     return next((kind(value) for bits, kind in types if value < 1 << bits), MmdbU128(value))
+
+
+@cache
+def _double(value: float) -> MmdbF64:
+    return MmdbF64(value)
 
 
 class _Writer(MMDBWriter):

@@ -24,10 +24,16 @@ Reader = Literal["c", "python"]
 
 _MODES: dict[Reader, int] = {"c": maxminddb.MODE_MMAP_EXT, "python": maxminddb.MODE_MEMORY}
 
-# UnicodeDecodeError, raised for a key that is not UTF-8, is a ValueError.
-_READING_FAILS = (maxminddb.InvalidDatabaseError, ValueError)
-# The reader in Python uses metadata of the wrong type before it checks it.
-_OPENING_FAILS = (*_READING_FAILS, TypeError, AttributeError, OverflowError, RecursionError)
+# UnicodeDecodeError is a ValueError; a map as the key of a map is a TypeError.
+_READING_FAILS = (maxminddb.InvalidDatabaseError, TypeError, ValueError)
+# The reader in Python seeks and computes with what it has not checked.
+_OPENING_FAILS = (
+    *_READING_FAILS,
+    AttributeError,
+    OSError,
+    OverflowError,
+    RecursionError,
+)
 
 _METADATA_MARKER = b"\xab\xcd\xefMaxMind.com"
 _METADATA_REACH = 128 * 1024  # from the end of the file: MaxMind DB specification 2.0

@@ -10,18 +10,14 @@ from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
 
-_BLOCKS = {32: (16, 20, 24, 32), 128: (32, 48, 64, 128)}
-"""Prefix lengths by the width of an address: of IPv4 and of IPv6."""
+_BLOCKS = {32: (24, 20, 16, 32), 128: (48, 32, 64, 128)}
+"""Prefix lengths by the width of an address, those that most answers are found under first."""
 
 
 class Memory(Generic[Answer]):
-    """What is known about the networks of one IP version. Safe to share between threads.
+    """What is known about the networks of one IP version. Safe to share between threads."""
 
-    Attributes:
-        width: Bits in an address.
-    """
-
-    __slots__ = ("_answers", "_marker", "_shift_of", "_shifts", "_size", "width")
+    __slots__ = ("_answers", "_marker", "_shift_of", "_shifts", "_size")
 
     def __init__(self, width: int, size: int) -> None:
         """Start with nothing.
@@ -30,13 +26,12 @@ class Memory(Generic[Answer]):
             width: Bits in an address: 32 or 128.
             size: How many answers to keep at most.
         """
-        self.width = width
         self._size = size
         # A bit in front of the address tells blocks of different lengths apart.
         self._marker = 1 << width
         self._shifts = tuple(width - length for length in _BLOCKS[width])
         self._shift_of = tuple(
-            next(width - block for block in _BLOCKS[width] if block >= length)
+            width - min(block for block in _BLOCKS[width] if block >= length)
             for length in range(width + 1)
         )
         self._answers: OrderedDict[int, Answer] = OrderedDict()

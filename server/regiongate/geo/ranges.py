@@ -56,8 +56,10 @@ _EDGES = {
 
 
 def is_private(address: Address) -> bool:
-    """Say whether an address is one that no public database can know."""
-    return any(address in network for network in PRIVATE[address.version])
+    """Say whether an address is one that no public database can know, or carries such a one."""
+    carried = embedded(address)
+    known_as = carried[0] if carried else address
+    return any(known_as in network for network in PRIVATE[known_as.version])
 
 
 def embedded(address: Address) -> tuple[IPv4Address, int] | None:
@@ -69,11 +71,15 @@ def embedded(address: Address) -> tuple[IPv4Address, int] | None:
 
 
 def uniform(address: Address) -> int:
-    """Return the length of the shortest prefix whose addresses all are of this address's kind.
+    """Return the length of the shortest prefix whose addresses are all of this address's kind.
 
     They lie in the same range of the tables above, or in none. For an address outside a range that
     is one bit more than they have in common.
     """
+    carried = embedded(address)
+    if carried is not None:
+        inner, before = carried
+        return before + uniform(inner)
     number, width = int(address), address.max_prefixlen
     return max(
         min(width - (number ^ first).bit_length() + 1, length)

@@ -10,6 +10,7 @@ import hashlib
 import signal
 import subprocess
 import sys
+import warnings
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def rehearse(database: Database) -> None:
     Raises:
         DatabaseError: One does, or the file is no longer the one that the database was read from.
     """
-    command = [sys.executable, "-c", _PROGRAM, str(database.path), database.digest]
+    command = [sys.executable, "-P", "-c", _PROGRAM, str(database.path), database.digest]
     try:
         # Nothing but our own program, and a path as its argument.
         run = subprocess.run(  # noqa: S603
@@ -52,10 +53,12 @@ def main(path: str, digest: str) -> None:
     try:
         database, content = Database.open(Path(path)), Path(path).read_bytes()
         if {database.digest, hashlib.sha256(content).hexdigest()} == {digest}:
+            # A key that is read from nowhere rather than from an odd place is a mere warning.
+            warnings.simplefilter("error")
             _decode_all(database, content)
         else:
             sys.stdout.write("found another file in its place")
-    except (DatabaseError, OSError) as error:
+    except (DatabaseError, OSError, DeprecationWarning) as error:
         sys.stdout.write(f"found: {error}")
 
 

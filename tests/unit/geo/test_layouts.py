@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from regiongate.countries import countries, subdivisions
 from regiongate.facts import Source
-from regiongate.geo.layouts import Layout, Location, read
+from regiongate.geo.layouts import Layout, Location, _read_any, read
 from tests.databases import anonymous, asn, city, country
 
 RECORDS: dict[str, tuple[object, Location]] = {
@@ -143,7 +143,21 @@ RECORDS: dict[str, tuple[object, Location]] = {
     "Kosovo": (country("XK"), Location(country="XK", continent="EU", registered_country="XK")),
     "nothing": (None, Location()),
 }
-NO_COUNTRIES = ["", "ZZ", "XX", "EU", "AP", "A1", "A2", "T1", "None", "USA", "U", "ſe", "UA-43"]
+NO_COUNTRIES = [
+    "",
+    "ZZ",
+    "XX",
+    "EU",
+    "AP",
+    "A1",
+    "A2",
+    "T1",
+    "None",
+    "USA",
+    "U",
+    "\u017fe",
+    "UA-43",
+]
 LAYOUTS: list[tuple[object, Layout, str]] = [
     ({"country": {"iso_code": "GB"}}, ("country", "iso_code"), "GB"),
     ({"geo": [{"cc": "x"}, {"cc": "jp"}]}, ("geo", 1, "cc"), "JP"),
@@ -191,6 +205,8 @@ HOSTILE = st.recursive(
         | st.dictionaries(
             st.sampled_from(
                 [
+                    7,
+                    None,
                     "asn",
                     "as_name",
                     "autonomous_system_number",
@@ -291,12 +307,11 @@ def test_no_record_raises(record: object, layout: Layout | None) -> None:
     assert Source.FromString(location.facts).country == location.country
 
 
-@given(HOSTILE, HOSTILE)
-def test_a_record_is_read_the_same_whatever_was_read_before(one: object, other: object) -> None:
-    """What is remembered for speed cannot be mistaken for something that equals it."""
-    expected = read.__wrapped__(one) if hasattr(read, "__wrapped__") else read(one)
-    read(other)
-    assert read(one) == expected
+@given(HOSTILE)
+def test_the_fast_way_of_reading_gives_what_the_thorough_one_gives(record: object) -> None:
+    """Nothing remembered for speed is taken for something that merely equals it."""
+    if isinstance(record, dict):
+        assert read(record) == _read_any(record, None)
 
 
 def test_the_facts_are_the_location_in_wire_format() -> None:
