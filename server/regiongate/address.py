@@ -121,16 +121,23 @@ def _parse_short(text: str) -> Address | None:
 class EnvoyMetadata:
     """Believes gRPC metadata that Envoy fills for each request from what it knows of the client.
 
+    Where Envoy counts trusted hops and finds no usable X-Forwarded-For, it takes its peer for the
+    client: a proxy. Such an answer is no answer.
+
     Attributes:
         name: The key in grpc_service.initial_metadata, lower case.
+        trusted_proxies: The ranges of proxies; an address inside them is no client's.
 
     Raises:
         ValueError: The name is no metadata key, or one that never holds a client's address.
     """
 
     name: str = CLIENT_ADDRESS_METADATA
+    trusted_proxies: tuple[Network, ...] = ()
+    _trusted: "_Ranges" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_trusted", _Ranges(self.trusted_proxies))
         _require_name(self.name)
         if self.name.endswith("-bin"):
             raise ValueError(f"name must not end in -bin, which gRPC encodes (got {self.name!r})")
@@ -140,7 +147,12 @@ class EnvoyMetadata:
 
     def resolve(self, evidence: Evidence) -> ClientAddress:
         """Return the address in the metadata; unresolved unless there is exactly one value."""
-        return _read_only(f"gRPC metadata {self.name}", evidence.metadata.get(self.name, ()))
+        client = _read_only(f"gRPC metadata {self.name}", evidence.metadata.get(self.name, ()))
+        if client.address is not None and client.address in self._trusted:
+            return ClientAddress(
+                None, f"Envoy knows no client beyond the trusted proxy {client.address}"
+            )
+        return client
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,26 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from functools import cache
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 Path: TypeAlias = tuple[str | int, ...]
 """The keys and indexes that lead from the root of a document to a value."""
+
+_LONGEST_NUMBER: Final = 300
+"""Digits of a whole number; no setting needs as many, and Python refuses far more."""
+
+_DEEPEST: Final = 100
+"""Levels of nesting; no file of ours has ten."""
+
+_MOST_REPEATED: Final = 100_000
+"""Values that aliases may stand for in all; each costs what it would cost written out."""
 
 _SHOWN: Final = 60
 """How many characters of an offending value an error shows."""
@@ -63,6 +74,20 @@ class Model(BaseModel):
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 
+def _first_version(number: int) -> int:
+    if number != 1:
+        raise ValueError(f"expected 1, the one version there is (got {number})")
+    return number
+
+
+Integer = Annotated[int, Field(strict=True)]
+"""A whole number, which `true` and "1" are not."""
+Number = Annotated[float, Field(strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
+Version = Annotated[Integer, AfterValidator(_first_version)]
+"""The version of a file's format."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A parsed document.
@@ -94,16 +119,18 @@ def parse(name: str, text: str) -> Document:
     """Parse the text of a document.
 
     Raises:
-        DocumentError: the text is not YAML, holds a key twice, or a key that is not text.
+        DocumentError: the text is not YAML, holds a key twice, a key that is not text, or little
+            that stands for very much.
     """
     try:
-        root = yaml.compose(text, _Loader)
+        root = None if _too_deep(name, text) else yaml.compose(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise DocumentError([Problem(name, line, "", f"expected YAML ({error.problem})")]) from None
-    except yaml.YAMLError as error:
-        raise DocumentError([Problem(name, 1, "", f"expected YAML ({error})")]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DocumentError([Problem(name, line, "", f"expected YAML ({error.reason})")]) from None
     builder = _Builder(name)
     data = builder.value(root, ()) if root else None
     if builder.problems:
@@ -118,7 +145,7 @@ def check(document: Document, model: type[AnyModel]) -> AnyModel:
         DocumentError: with a problem for each thing that is not as the model says.
     """
     try:
-        return model.model_validate(document.data if document.data is not None else {})
+        return model.model_validate({} if document.data is None else document.data)
     except ValidationError as error:
         raise DocumentError(
             document.problem(
@@ -128,15 +155,48 @@ def check(document: Document, model: type[AnyModel]) -> AnyModel:
         ) from None
 
 
+def _too_deep(name: str, text: str) -> bool:
+    """Refuse what would exhaust the stack of those who read it by recursion.
+
+    Raises:
+        DocumentError: collections stand too deep inside one another.
+    """
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            expected = f"expected at most {_DEEPEST} levels of nesting"
+            raise DocumentError([Problem(name, line, "", expected)])
+    return False
+
+
 def spell(path: Path) -> str:
     """Write a path as a person would: `rules[2].when`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
 
 
+class _Brief(reprlib.Repr):
+    """Writes no more of a value than could be shown, however large an alias makes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 2 * _SHOWN
+        self.maxlist, self.maxdict = 8, 4
+
+
+_BRIEF: Final = _Brief()
+
+
 def shown(value: object) -> str:
-    """Write a value for an error message, cut to a length that a person reads."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    """Write a value for an error message, as YAML has it, cut to a length that a person reads."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value[: 2 * _SHOWN]) if isinstance(value, str) else _BRIEF.repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
@@ -159,9 +219,21 @@ _CORE_SCHEMA: Final = {
         "-+.0123456789",
     ),
 }
+_TAGGED: Final = {
+    "null": "null",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+}
+"""What a tag promises, in words."""
+_TAG: Final = "tag:yaml.org,2002:"
+_SEQUENCE: Final = f"{_TAG}seq"
+_MAPPING: Final = f"{_TAG}map"
+_KINDS: Final = {_SEQUENCE, _MAPPING, f"{_TAG}str", *(f"{_TAG}{name}" for name in _CORE_SCHEMA)}
+
 for _name, (_pattern, _first) in _CORE_SCHEMA.items():
     _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_name}",
+        f"{_TAG}{_name}",
         re.compile(rf"^(?:{_pattern})$"),
         ["" if character == "\0" else character for character in _first],
     )
@@ -173,24 +245,47 @@ class _Builder:
     def __init__(self, name: str) -> None:
         self._name = name
         self._built: dict[yaml.Node, Any] = {}
+        self._sizes: dict[yaml.Node, int] = {}
+        self._size = 0
         self._open: set[yaml.Node] = set()
         self.problems: list[Problem] = []
 
     def value(self, node: yaml.Node, path: Path) -> Any:
         if node in self._open:
             return self._problem(node, path, "expected a value, got one that contains itself")
-        if node not in self._built:
+        if node in self._built:
+            self._repeat(node, path)
+        else:
+            before = self._size
             self._open.add(node)
             self._built[node] = self._build(node, path)
             self._open.discard(node)
+            self._size += 1
+            self._sizes[node] = self._size - before
         return self._built[node]
 
+    def _repeat(self, node: yaml.Node, path: Path) -> None:
+        """Count all that an alias stands for: what reads the values does not know them again.
+
+        Raises:
+            DocumentError: it is too much.
+        """
+        self._size += self._sizes[node]
+        if self._size - len(self._built) > _MOST_REPEATED:
+            expected = f"expected aliases that stand for at most {_MOST_REPEATED} values"
+            self._problem(node, path, expected)
+            raise DocumentError(self.problems)
+
     def _build(self, node: yaml.Node, path: Path) -> Any:
-        if isinstance(node, yaml.SequenceNode):
+        if node.tag not in _KINDS:
+            return self._problem(node, path, f"expected a plain value, got the tag {node.tag}")
+        if isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode) and node.tag == _MAPPING:
             return self._mapping(node, path)
-        return self._scalar(node, path) if isinstance(node, yaml.ScalarNode) else None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        return self._problem(node, path, f"expected a value that fits the tag {node.tag}")
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
@@ -205,27 +300,32 @@ class _Builder:
         return mapping
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        kind, text = node.tag.removeprefix("tag:yaml.org,2002:"), node.value
+        kind, text = node.tag.removeprefix(_TAG), node.value
+        pattern = _CORE_SCHEMA.get(kind)
+        if pattern and not re.fullmatch(pattern[0], text):
+            expected = f"expected {_TAGGED[kind]}, as tagged (got {shown(text)})"
+            return self._problem(node, path, expected)
         match kind:
-            case "str":
-                return text
             case "null":
                 return None
             case "bool":
                 return text.lower() == "true"
             case "int":
-                return _integer(text)
+                return self._integer(node, path)
             case "float":
                 return float(re.sub(r"\.(?=inf|nan)", "", text, flags=re.IGNORECASE))
-        return self._problem(node, path, f"expected a plain value, got the tag {node.tag}")
+        return text
+
+    def _integer(self, node: yaml.ScalarNode, path: Path) -> int | None:
+        text = node.value
+        if len(text) > _LONGEST_NUMBER:
+            self._problem(node, path, f"expected a smaller number (got {shown(text)})")
+            return None
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
     def _problem(self, node: yaml.Node, path: Path, message: str) -> None:
         line = node.start_mark.line + 1
         self.problems.append(Problem(self._name, line, spell(path), message))
-
-
-def _integer(text: str) -> int:
-    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
 def _child(node: yaml.Node | None, part: str | int, line: int) -> tuple[yaml.Node | None, int]:
@@ -250,40 +350,64 @@ def _path_of(location: tuple[str | int, ...], data: Any) -> Path:
     path: list[str | int] = []
     for index, part in enumerate(location):
         last = index == len(location) - 1
-        if isinstance(data, Mapping) and (part in data or last):
+        if isinstance(data, Mapping | None) and part != _KEY and (part in (data or ()) or last):
             path.append(part)
-            data = data.get(part)
+            data = (data or {}).get(part)
         elif isinstance(data, list) and isinstance(part, int):
             path.append(part)
             data = data[part] if part < len(data) else None
     return tuple(path)
 
 
+_KEY: Final = "[key]"
+"""How pydantic says that the key itself is wrong."""
+
+
 def _message(found: Any, path: Path, model: type[Model]) -> str:
-    value = found["input"]
+    limits = found.get("ctx", {})
     match found["type"]:
         case "extra_forbidden":
             return f"expected no key of this name{_meant(path, model)}"
         case "missing":
             return "expected this key, got nothing"
         case "value_error":
-            return str(found["ctx"]["error"])
-        case "model_type" | "dict_type":
-            return f"expected a mapping (got {shown(value)})"
-        case "list_type":
-            return f"expected a list (got {shown(value)})"
-    text = found["msg"].removeprefix("Input should be ").removeprefix("String should ")
-    return f"expected {text} (got {shown(value)})"
+            return str(limits["error"])
+        case kind if kind in _EXPECTED:
+            text = _EXPECTED[kind].format(**limits)
+        case _:
+            text = found["msg"].removeprefix("Input should be ")
+    return f"expected {text} (got {shown(found['input'])})"
+
+
+_EXPECTED: Final = {
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_pattern_mismatch": "text that matches {pattern}",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "{min_length} or more characters",
+    "too_short": "{min_length} or more entries",
+}
+"""Our words for pydantic's kinds of error, in the manner of all our messages."""
 
 
 def _meant(path: Path, model: type[Model]) -> str:
     """Suggest the known key that an unknown one resembles."""
-    close = difflib.get_close_matches(str(path[-1]), sorted(_names(model)), n=1)
+    names, name = _names(model), str(path[-1])
+    if name in names:
+        return " here"
+    close = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _names(model: type[Model]) -> set[str]:
+@cache
+def _names(model: type[Model]) -> tuple[str, ...]:
     names: set[str] = set()
     for definition in [(schema := model.model_json_schema()), *schema.get("$defs", {}).values()]:
         names |= definition.get("properties", {}).keys()
-    return names
+    return tuple(sorted(names))

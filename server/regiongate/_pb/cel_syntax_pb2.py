@@ -24,39 +24,45 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10\x63\x65l_syntax.proto\x12\x0eregiongate.cel\"-\n\nSerialized\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"b\n\x0b\x43heckedExpr\x12\"\n\x04\x65xpr\x18\x04 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12/\n\x0bsource_info\x18\x05 \x01(\x0b\x32\x1a.regiongate.cel.SourceInfo\"|\n\nSourceInfo\x12<\n\tpositions\x18\x04 \x03(\x0b\x32).regiongate.cel.SourceInfo.PositionsEntry\x1a\x30\n\x0ePositionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xd4\x08\n\x04\x45xpr\x12\n\n\x02id\x18\x02 \x01(\x03\x12.\n\nconst_expr\x18\x03 \x01(\x0b\x32\x18.regiongate.cel.ConstantH\x00\x12\x30\n\nident_expr\x18\x04 \x01(\x0b\x32\x1a.regiongate.cel.Expr.IdentH\x00\x12\x32\n\x0bselect_expr\x18\x05 \x01(\x0b\x32\x1b.regiongate.cel.Expr.SelectH\x00\x12.\n\tcall_expr\x18\x06 \x01(\x0b\x32\x19.regiongate.cel.Expr.CallH\x00\x12\x34\n\tlist_expr\x18\x07 \x01(\x0b\x32\x1f.regiongate.cel.Expr.CreateListH\x00\x12\x38\n\x0bstruct_expr\x18\x08 \x01(\x0b\x32!.regiongate.cel.Expr.CreateStructH\x00\x12@\n\x12\x63omprehension_expr\x18\t \x01(\x0b\x32\".regiongate.cel.Expr.ComprehensionH\x00\x1a\x15\n\x05Ident\x12\x0c\n\x04name\x18\x01 \x01(\t\x1aQ\n\x06Select\x12%\n\x07operand\x18\x01 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x11\n\ttest_only\x18\x03 \x01(\x08\x1a\x62\n\x04\x43\x61ll\x12$\n\x06target\x18\x01 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\"\n\x04\x61rgs\x18\x03 \x03(\x0b\x32\x14.regiongate.cel.Expr\x1a\x34\n\nCreateList\x12&\n\x08\x65lements\x18\x01 \x03(\x0b\x32\x14.regiongate.cel.Expr\x1a\x9d\x01\n\x0c\x43reateStruct\x12\x38\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\'.regiongate.cel.Expr.CreateStruct.Entry\x1aS\n\x05\x45ntry\x12%\n\x07map_key\x18\x03 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12#\n\x05value\x18\x04 \x01(\x0b\x32\x14.regiongate.cel.Expr\x1a\x96\x02\n\rComprehension\x12\x10\n\x08iter_var\x18\x01 \x01(\t\x12(\n\niter_range\x18\x02 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\x10\n\x08\x61\x63\x63u_var\x18\x03 \x01(\t\x12\'\n\taccu_init\x18\x04 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12,\n\x0eloop_condition\x18\x05 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\'\n\tloop_step\x18\x06 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12$\n\x06result\x18\x07 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\x11\n\titer_var2\x18\x08 \x01(\tB\x0b\n\texpr_kind\"3\n\x08\x43onstant\x12\x16\n\x0cstring_value\x18\x06 \x01(\tH\x00\x42\x0f\n\rconstant_kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x10\x63\x65l_syntax.proto\x12\x0eregiongate.cel\"-\n\nSerialized\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\xf8\x01\n\x0b\x43heckedExpr\x12\x44\n\rreference_map\x18\x02 \x03(\x0b\x32-.regiongate.cel.CheckedExpr.ReferenceMapEntry\x12\"\n\x04\x65xpr\x18\x04 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12/\n\x0bsource_info\x18\x05 \x01(\x0b\x32\x1a.regiongate.cel.SourceInfo\x1aN\n\x11ReferenceMapEntry\x12\x0b\n\x03key\x18\x01 \x01(\x03\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.regiongate.cel.Reference:\x02\x38\x01\".\n\tReference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0boverload_id\x18\x03 \x03(\t\"|\n\nSourceInfo\x12<\n\tpositions\x18\x04 \x03(\x0b\x32).regiongate.cel.SourceInfo.PositionsEntry\x1a\x30\n\x0ePositionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xd4\x08\n\x04\x45xpr\x12\n\n\x02id\x18\x02 \x01(\x03\x12.\n\nconst_expr\x18\x03 \x01(\x0b\x32\x18.regiongate.cel.ConstantH\x00\x12\x30\n\nident_expr\x18\x04 \x01(\x0b\x32\x1a.regiongate.cel.Expr.IdentH\x00\x12\x32\n\x0bselect_expr\x18\x05 \x01(\x0b\x32\x1b.regiongate.cel.Expr.SelectH\x00\x12.\n\tcall_expr\x18\x06 \x01(\x0b\x32\x19.regiongate.cel.Expr.CallH\x00\x12\x34\n\tlist_expr\x18\x07 \x01(\x0b\x32\x1f.regiongate.cel.Expr.CreateListH\x00\x12\x38\n\x0bstruct_expr\x18\x08 \x01(\x0b\x32!.regiongate.cel.Expr.CreateStructH\x00\x12@\n\x12\x63omprehension_expr\x18\t \x01(\x0b\x32\".regiongate.cel.Expr.ComprehensionH\x00\x1a\x15\n\x05Ident\x12\x0c\n\x04name\x18\x01 \x01(\t\x1aQ\n\x06Select\x12%\n\x07operand\x18\x01 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x11\n\ttest_only\x18\x03 \x01(\x08\x1a\x62\n\x04\x43\x61ll\x12$\n\x06target\x18\x01 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\"\n\x04\x61rgs\x18\x03 \x03(\x0b\x32\x14.regiongate.cel.Expr\x1a\x34\n\nCreateList\x12&\n\x08\x65lements\x18\x01 \x03(\x0b\x32\x14.regiongate.cel.Expr\x1a\x9d\x01\n\x0c\x43reateStruct\x12\x38\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\'.regiongate.cel.Expr.CreateStruct.Entry\x1aS\n\x05\x45ntry\x12%\n\x07map_key\x18\x03 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12#\n\x05value\x18\x04 \x01(\x0b\x32\x14.regiongate.cel.Expr\x1a\x96\x02\n\rComprehension\x12\x10\n\x08iter_var\x18\x01 \x01(\t\x12(\n\niter_range\x18\x02 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\x10\n\x08\x61\x63\x63u_var\x18\x03 \x01(\t\x12\'\n\taccu_init\x18\x04 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12,\n\x0eloop_condition\x18\x05 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\'\n\tloop_step\x18\x06 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12$\n\x06result\x18\x07 \x01(\x0b\x32\x14.regiongate.cel.Expr\x12\x11\n\titer_var2\x18\x08 \x01(\tB\x0b\n\texpr_kind\"3\n\x08\x43onstant\x12\x16\n\x0cstring_value\x18\x06 \x01(\tH\x00\x42\x0f\n\rconstant_kindb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cel_syntax_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CHECKEDEXPR_REFERENCEMAPENTRY']._loaded_options = None
+  _globals['_CHECKEDEXPR_REFERENCEMAPENTRY']._serialized_options = b'8\001'
   _globals['_SOURCEINFO_POSITIONSENTRY']._loaded_options = None
   _globals['_SOURCEINFO_POSITIONSENTRY']._serialized_options = b'8\001'
   _globals['_SERIALIZED']._serialized_start=36
   _globals['_SERIALIZED']._serialized_end=81
-  _globals['_CHECKEDEXPR']._serialized_start=83
-  _globals['_CHECKEDEXPR']._serialized_end=181
-  _globals['_SOURCEINFO']._serialized_start=183
-  _globals['_SOURCEINFO']._serialized_end=307
-  _globals['_SOURCEINFO_POSITIONSENTRY']._serialized_start=259
-  _globals['_SOURCEINFO_POSITIONSENTRY']._serialized_end=307
-  _globals['_EXPR']._serialized_start=310
-  _globals['_EXPR']._serialized_end=1418
-  _globals['_EXPR_IDENT']._serialized_start=706
-  _globals['_EXPR_IDENT']._serialized_end=727
-  _globals['_EXPR_SELECT']._serialized_start=729
-  _globals['_EXPR_SELECT']._serialized_end=810
-  _globals['_EXPR_CALL']._serialized_start=812
-  _globals['_EXPR_CALL']._serialized_end=910
-  _globals['_EXPR_CREATELIST']._serialized_start=912
-  _globals['_EXPR_CREATELIST']._serialized_end=964
-  _globals['_EXPR_CREATESTRUCT']._serialized_start=967
-  _globals['_EXPR_CREATESTRUCT']._serialized_end=1124
-  _globals['_EXPR_CREATESTRUCT_ENTRY']._serialized_start=1041
-  _globals['_EXPR_CREATESTRUCT_ENTRY']._serialized_end=1124
-  _globals['_EXPR_COMPREHENSION']._serialized_start=1127
-  _globals['_EXPR_COMPREHENSION']._serialized_end=1405
-  _globals['_CONSTANT']._serialized_start=1420
-  _globals['_CONSTANT']._serialized_end=1471
+  _globals['_CHECKEDEXPR']._serialized_start=84
+  _globals['_CHECKEDEXPR']._serialized_end=332
+  _globals['_CHECKEDEXPR_REFERENCEMAPENTRY']._serialized_start=254
+  _globals['_CHECKEDEXPR_REFERENCEMAPENTRY']._serialized_end=332
+  _globals['_REFERENCE']._serialized_start=334
+  _globals['_REFERENCE']._serialized_end=380
+  _globals['_SOURCEINFO']._serialized_start=382
+  _globals['_SOURCEINFO']._serialized_end=506
+  _globals['_SOURCEINFO_POSITIONSENTRY']._serialized_start=458
+  _globals['_SOURCEINFO_POSITIONSENTRY']._serialized_end=506
+  _globals['_EXPR']._serialized_start=509
+  _globals['_EXPR']._serialized_end=1617
+  _globals['_EXPR_IDENT']._serialized_start=905
+  _globals['_EXPR_IDENT']._serialized_end=926
+  _globals['_EXPR_SELECT']._serialized_start=928
+  _globals['_EXPR_SELECT']._serialized_end=1009
+  _globals['_EXPR_CALL']._serialized_start=1011
+  _globals['_EXPR_CALL']._serialized_end=1109
+  _globals['_EXPR_CREATELIST']._serialized_start=1111
+  _globals['_EXPR_CREATELIST']._serialized_end=1163
+  _globals['_EXPR_CREATESTRUCT']._serialized_start=1166
+  _globals['_EXPR_CREATESTRUCT']._serialized_end=1323
+  _globals['_EXPR_CREATESTRUCT_ENTRY']._serialized_start=1240
+  _globals['_EXPR_CREATESTRUCT_ENTRY']._serialized_end=1323
+  _globals['_EXPR_COMPREHENSION']._serialized_start=1326
+  _globals['_EXPR_COMPREHENSION']._serialized_end=1604
+  _globals['_CONSTANT']._serialized_start=1619
+  _globals['_CONSTANT']._serialized_end=1670
 # @@protoc_insertion_point(module_scope)

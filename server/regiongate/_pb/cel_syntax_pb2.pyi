@@ -15,12 +15,29 @@ class Serialized(_message.Message):
     def __init__(self, type_url: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class CheckedExpr(_message.Message):
-    __slots__ = ("expr", "source_info")
+    __slots__ = ("reference_map", "expr", "source_info")
+    class ReferenceMapEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: Reference
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[_Union[Reference, _Mapping]] = ...) -> None: ...
+    REFERENCE_MAP_FIELD_NUMBER: _ClassVar[int]
     EXPR_FIELD_NUMBER: _ClassVar[int]
     SOURCE_INFO_FIELD_NUMBER: _ClassVar[int]
+    reference_map: _containers.MessageMap[int, Reference]
     expr: Expr
     source_info: SourceInfo
-    def __init__(self, expr: _Optional[_Union[Expr, _Mapping]] = ..., source_info: _Optional[_Union[SourceInfo, _Mapping]] = ...) -> None: ...
+    def __init__(self, reference_map: _Optional[_Mapping[int, Reference]] = ..., expr: _Optional[_Union[Expr, _Mapping]] = ..., source_info: _Optional[_Union[SourceInfo, _Mapping]] = ...) -> None: ...
+
+class Reference(_message.Message):
+    __slots__ = ("name", "overload_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OVERLOAD_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    overload_id: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., overload_id: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SourceInfo(_message.Message):
     __slots__ = ("positions",)

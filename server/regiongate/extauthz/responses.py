@@ -30,6 +30,7 @@ UNAUTHENTICATED: Final = 16
 """Codes of google.rpc.Code; the same numbers are gRPC's status codes."""
 
 UNAUTHORIZED: Final = 401
+INTERNAL_SERVER_ERROR: Final = 500
 SERVICE_UNAVAILABLE: Final = 503
 
 PREFIX: Final = "x-regiongate-"
@@ -85,9 +86,10 @@ class Answer:
         Raises:
             ValueError: it is of another length.
         """
-        if len(decision_id) != len(_PLACEHOLDER):
+        data = decision_id.encode()
+        if len(data) != len(_PLACEHOLDER):
             raise ValueError(f"expected a decision id of 32 characters (got {decision_id!r})")
-        return decision_id.encode().join(self._parts)
+        return data.join(self._parts)
 
 
 _PLACEHOLDER: Final = secrets.token_hex(16)
@@ -97,9 +99,9 @@ _PLACEHOLDER: Final = secrets.token_hex(16)
 def is_ours(name: str) -> bool:
     """Say whether a header is one that only RegionGate may send to an upstream.
 
-    A name with underscores is, too: CGI and WSGI cannot tell it from one with hyphens.
+    One with other marks for the hyphens is, too: CGI and WSGI cannot tell them apart.
     """
-    return name.replace("_", "-").startswith(PREFIX)
+    return _OURS.match(name) is not None and _NAME.fullmatch(name) is not None
 
 
 def allow(told: Told, notice: str = "", forged: Iterable[str] = ()) -> Answer:
@@ -227,7 +229,7 @@ def _openai(told: Told, response: Response) -> Mapping[str, str | None]:
 def _error_type(status: int) -> str:
     if status == UNAUTHORIZED:
         return "invalid_request_error"
-    return "request_forbidden" if status < SERVICE_UNAVAILABLE else "server_error"
+    return "request_forbidden" if status < INTERNAL_SERVER_ERROR else "server_error"
 
 
 def _problem(told: Told, response: Response) -> Mapping[str, str | int]:
@@ -244,6 +246,7 @@ def _problem(told: Told, response: Response) -> Mapping[str, str | int]:
 # --------------------------------------------------------------------- headers and metadata
 
 _NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_OURS: Final = re.compile(r"x[^a-z0-9]regiongate[^a-z0-9]")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*")
 _OVERWRITE: Final = pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 

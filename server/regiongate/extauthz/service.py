@@ -25,7 +25,7 @@ from regiongate.facts import Key, Request, Source
 from regiongate.keys.digest import Digester
 from regiongate.keys.extraction import Extractor, FromHeader, extract
 from regiongate.keys.record import ABSENT, UNKNOWN, malformed
-from regiongate.keys.stores import KeyStore
+from regiongate.keys.stores import KeyStore, StoreError
 from regiongate.policy.decide import Decision, Facts, Verdict, decide
 from regiongate.policy.exemptions import Exemption
 from regiongate.policy.model import DEFAULT_POLICY, Policy, PolicySet, Response
@@ -41,6 +41,7 @@ _FAILED: Final = Told(outcome="error", reason="internal_error")
 UNREADABLE: Final = responses.deny(_UNREADABLE, Response(message="The request could not be read"))
 FAILED: Final = responses.error(_FAILED, defer=False)
 DEFERRED: Final = responses.error(_FAILED, defer=True)
+KEYS_AWAY: Final = responses.error(Told(outcome="error", reason="key_store_away"), defer=False)
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class Authorization:
         self._snapshot = snapshot
         self._record = record
         self._clock = clock
+        self._complained = float("-inf")
 
     async def check(self, data: bytes, metadata: Metadata) -> bytes:
         """Answer a serialised CheckRequest with a serialised CheckResponse.
@@ -141,8 +143,12 @@ class Authorization:
             answer = judged.answer
         except WireError as problem:
             # The bytes may be a client's doing, so this is never left to failure_mode_allow.
-            _LOG.warning("denied a Check that could not be read: %s", problem)
+            self._complain(started, problem)
             answer = UNREADABLE
+        except StoreError:
+            # Only where on_store_error says deny, which failure_mode_allow must not undo. The
+            # store itself says in the log that it is away, once.
+            answer = KEYS_AWAY
         except Exception:  # noqa: BLE001 the one place that may, as nothing must get past it
             # An exception would become an RPC error, which failure_mode_allow turns into an allow.
             _LOG.exception("a Check could not be judged")
@@ -150,6 +156,12 @@ class Authorization:
         seconds = time.perf_counter() - started
         self._record(Event(now, decision_id, snapshot, answer.told, judged, seconds))
         return answer.render(decision_id)
+
+    def _complain(self, now: float, problem: WireError) -> None:
+        """Say that a Check could not be read, once a second: who sends one may send thousands."""
+        if now - self._complained >= 1:
+            self._complained = now
+            _LOG.warning("denied a Check that could not be read: %s", problem)
 
 
 async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datetime) -> Judged:
@@ -220,8 +232,13 @@ async def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Se
         return malformed(presented.problem), ()
     if presented.key is None:
         return ABSENT, ()
-    record = await snapshot.keys.find(snapshot.digester.digest(presented.key))
-    return (record.facts(now), record.profile.exemptions) if record else (UNKNOWN, ())
+    for digest in snapshot.digester.digests(presented.key):
+        record = await snapshot.keys.find(digest)
+        if record is not None:
+            key = record.facts(now)
+            # A key before its time is as unknown as any other, and has nobody's exemptions.
+            return key, record.profile.exemptions if key.found else ()
+    return UNKNOWN, ()
 
 
 def _request(snapshot: Snapshot, check: Check) -> Request:

@@ -110,10 +110,10 @@ def _headers(http: pb.AttributeContext.HttpRequest) -> dict[str, list[bytes]]:
         raise WireError(f"expected at most {MAX_HEADERS} headers (got more)")
     headers: dict[str, list[bytes]] = {}
     for entry in http.headers:
-        headers.setdefault(_text(entry.key).lower(), []).append(entry.value)
+        headers.setdefault(_text(entry.key.lower()), []).append(entry.value)
     for header in http.header_map.headers:
         value = header.raw_value or header.value
-        headers.setdefault(_text(header.key).lower(), []).append(value)
+        headers.setdefault(_text(header.key.lower()), []).append(value)
     return headers
 
 

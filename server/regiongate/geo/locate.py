@@ -121,27 +121,32 @@ class Locator:
     def _look_up(self, database: Database, address: Address, layout: Layout | None) -> _Finding:
         """Return what one database says."""
         try:
-            record, length = database.lookup(address)
-            if record is None:
-                return _look_inside(database, address, layout, length)
+            return _look_up(database, address, layout)
         except DatabaseError:
             self.undecodable += 1
             return _NOWHERE, address.max_prefixlen, ""
-        return read(record, layout), length, _network(address, length)
 
 
-def _look_inside(
-    database: Database, address: Address, layout: Layout | None, outer: int
-) -> _Finding:
-    """Look up the IPv4 address that an IPv6 address without a record of its own may carry."""
-    depends = max(outer, uniform(address))
-    carried = embedded(address)
-    if carried is None:
-        return _NOWHERE, depends, ""
-    inner, before = carried
-    record, length = database.lookup(inner)
-    network = "" if record is None else _network(inner, length)
-    return read(record, layout), max(depends, before + length), network
+def _look_up(database: Database, address: Address, layout: Layout | None) -> _Finding:
+    """Look up an address, and before it the IPv4 address that it carries, if it does.
+
+    Of 6to4 a database has at most a coarse record of its own.
+    """
+    least = 0
+    carried = None if isinstance(address, IPv4Address) else embedded(address)
+    if carried is not None:
+        inner, before = carried
+        record, length = database.lookup(inner)
+        least = before + length
+        if record is not None:
+            return read(record, layout), least, _network(inner, length)
+    record, length = database.lookup(address)
+    if record is None:
+        return _NOWHERE, max(length, least, uniform(address)), ""
+    if not isinstance(address, IPv4Address):
+        # The record may be wide enough for addresses that carry others.
+        least = max(least, uniform(address))
+    return read(record, layout), max(length, least), _network(address, length)
 
 
 def _network_of(location: Location, findings: Sequence[_Finding]) -> str:

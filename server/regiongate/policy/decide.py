@@ -176,6 +176,9 @@ def _exemptions(
 ) -> tuple[tuple[Exemption, ExemptionState], ...]:
     if rule.refusal is None:
         return ()
+    if facts.key.status != "active":
+        # A revoked key's exemption from every rule is not one from having been revoked.
+        return tuple((one, ExemptionState.KEY_NOT_ACTIVE) for one in facts.exemptions)
     return tuple(
         (one, one.state(rule.name, facts.source, now, exemptable=rule.exemptable))
         for one in facts.exemptions
@@ -197,7 +200,7 @@ def _conclude(policy: Policy, steps: tuple[Step, ...]) -> Decision:
         reason=_reason(named, refusal),
         refusal=None if policy.shadow else refusal,
         phase=named.phase if named else None,
-        exemption=lifted.lifted_by if lifted else None,
+        exemption=named.lifted_by if named else None,
         warning=None if policy.shadow or refusal else _warning(steps),
         suspension=ending.rule.suspension if ending and not policy.shadow else None,
         failures=tuple((step.rule.name, step.failure) for step in steps if step.failure),
@@ -211,17 +214,14 @@ def _verdict(refusal: Refusal | None) -> Verdict:
 
 def _warning(steps: tuple[Step, ...]) -> Rule | None:
     """Find the rule that a client which passes today is told of."""
-    return next(
-        (
-            step.rule
-            for step in steps
-            if step.decides
-            and step.rule.refusal
-            and step.phase is Phase.WARN
-            and not step.rule.shadow
-        ),
-        None,
-    )
+    for step in steps:
+        if not step.decides or step.rule.shadow:
+            continue
+        if step.rule.refusal is None:
+            return None  # It goes on passing.
+        if step.phase is Phase.WARN:
+            return step.rule
+    return None
 
 
 def _reason(named: Step | None, refusal: Refusal | None) -> str:

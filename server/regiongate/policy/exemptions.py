@@ -26,6 +26,7 @@ class ExemptionState(StrEnum):
     OTHER_RULE = "for another rule"
     OTHER_COUNTRY = "for other countries"
     NOT_APPLICABLE = "the rule is not exemptable"
+    KEY_NOT_ACTIVE = "the key is not active"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

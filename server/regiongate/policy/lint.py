@@ -6,7 +6,7 @@ comes out, rather than guess at what a condition means.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,9 +40,10 @@ def lint(policies: PolicySet, now: datetime, *, subdivisions: bool) -> list[Find
         now: phases are taken as they stand at this moment.
         subdivisions: whether the databases in use know more than countries.
     """
+    asked = _asked(policies)
     findings = [
-        *(one for name, regions in policies.regions.items() for one in _regions(name, regions)),
-        *(() if subdivisions else _unknowable(policies)),
+        *(one for name, regions in asked.items() for one in _regions(name, regions)),
+        *(() if subdivisions else _unknowable(asked)),
     ]
     for policy in policies.policies.values():
         findings += _policy(policies, policy, now)
@@ -60,9 +61,16 @@ def _regions(name: str, regions: RegionList) -> Iterator[Finding]:
             )
 
 
-def _unknowable(policies: PolicySet) -> Iterator[Finding]:
-    for name, regions in policies.regions.items():
-        codes = sorted(code for code in regions.codes if "-" in code)
+def _asked(policies: PolicySet) -> dict[str, RegionList]:
+    """Return the lists that conditions name; others are there to make lists of."""
+    rules = [rule for policy in policies.policies.values() for rule in policy.rules]
+    names = frozenset(name for rule in rules for name in rule.condition.lists)
+    return {name: regions for name, regions in policies.regions.items() if name in names}
+
+
+def _unknowable(asked: Mapping[str, RegionList]) -> Iterator[Finding]:
+    for name, regions in asked.items():
+        codes = sorted(code for code in regions.codes | regions.without if "-" in code)
         if codes:
             yield Finding(
                 ("regions", name),

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from regiongate.countries import is_code
+from regiongate.countries import country_of, is_code
 from regiongate.documents import Document, DocumentError, Path, Problem, check, parse, shown
 from regiongate.policy import model, schema
-from regiongate.policy.conditions import Condition, ConditionError, Language
-from regiongate.policy.phases import ALWAYS, Schedule
+from regiongate.policy.conditions import Condition, Language
+from regiongate.policy.phases import ALWAYS, Phase, Schedule
 from regiongate.policy.regions import RegionList, narrow
+from regiongate.policy.syntax import ConditionError
 from regiongate.policy.templates import TemplateError, check_template
 
 ReadFile = Callable[[str], str]
@@ -54,7 +55,7 @@ class _Loader:
         }
         responses = {name: self._response(name, one) for name, one in file.responses.items()}
         if self._problems:
-            raise DocumentError(self._problems)
+            raise DocumentError(sorted(self._problems, key=lambda one: (one.file, one.line)))
         return model.PolicySet(
             policies=policies,
             responses=responses,
@@ -88,7 +89,7 @@ class _Loader:
     def _from_file(self, path: Path, file: str, seen: Callable[[bytes], None]) -> RegionList:
         try:
             text = self._read(file)
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # not UTF-8, or a NUL in the name
             self._problem(path, f"expected a readable list of codes (got {error})")
             return RegionList(frozenset())
         seen(text.encode())
@@ -115,7 +116,8 @@ class _Loader:
             return frozenset(found)
 
         union, minus = codes("union", written.union), codes("minus", written.minus)
-        return RegionList(union - narrow(union, minus))
+        left = union - narrow(union, minus)
+        return RegionList(left, frozenset(code for code in minus if country_of(code) in left))
 
     # ------------------------------------------------------------------------------ policies
 
@@ -157,12 +159,16 @@ class _Loader:
     def _schedule(self, path: Path, written: schema.Phases | None) -> Schedule:
         if written is None:
             return ALWAYS
+        begins: dict[str, datetime] = {}
+        for phase in Phase:
+            moment = _moment(getattr(written, phase), written.zone)
+            if moment is not None and moment.tzinfo is None:
+                expected = "expected a moment with an offset from UTC, or a zone beside it"
+                self._problem((*path, phase), f"{expected} (got {moment.isoformat()})")
+            elif moment is not None:
+                begins[phase] = moment
         try:
-            return Schedule(
-                observe=_moment(written.observe, written.zone),
-                warn=_moment(written.warn, written.zone),
-                enforce=_moment(written.enforce, written.zone),
-            )
+            return Schedule(**begins)
         except ValueError as error:
             self._problem(path, str(error))
             return ALWAYS
@@ -172,7 +178,14 @@ class _Loader:
             check_template(written.body, written.content_type)
         except TemplateError as error:
             self._problem(("responses", name, "body"), str(error))
-        return model.Response(**dict(written))
+        usual = model.WELL_KNOWN.get(name, model.Response())
+        return model.Response(
+            status=written.status or usual.status,
+            message=usual.message if written.message is None else written.message,
+            format=written.format,
+            body=written.body,
+            content_type=written.content_type,
+        )
 
 
 def _moment(moment: datetime | None, zone: str | None) -> datetime | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -34,9 +34,12 @@ class Schedule:
     enforce: datetime | None = None
 
     def __post_init__(self) -> None:
+        for phase, begin in self.phases():
+            if begin.tzinfo is None:
+                raise ValueError(f"expected {phase} to have an offset from UTC, or phases a zone")
+            # Two local times of one zone would be compared by their clocks, not as moments.
+            object.__setattr__(self, phase, begin.astimezone(UTC))
         begins = [begin for _, begin in self.phases()]
-        if any(begin.tzinfo is None for begin in begins):
-            raise ValueError("expected moments with an offset from UTC")
         if begins != sorted(begins):
             raise ValueError("expected observe before warn before enforce")
 

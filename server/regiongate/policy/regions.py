@@ -17,13 +17,18 @@ class RegionList:
     """A set of ISO 3166-1 alpha-2 (and XK) and ISO 3166-2 codes.
 
     A subdivision lies in the list when its own code or its country's does.
+
+    Attributes:
+        codes: what lies in the list.
+        without: subdivisions that do not, although their country does.
     """
 
     codes: frozenset[str]
+    without: frozenset[str] = frozenset()
 
     def contains(self, source: Source) -> bool:
         """Say whether a source lies in the list; an unknown country never does."""
-        return _covers(self.codes, source)
+        return _covers(self.codes, source) and not _covers(self.without, source)
 
 
 def permits(key: Key, source: Source) -> bool:

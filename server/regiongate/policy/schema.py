@@ -12,18 +12,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 
 from regiongate.countries import is_code
-from regiongate.documents import Model, shown
+from regiongate.documents import Integer, Model, Switch, Version, shown
 from regiongate.durations import duration
 from regiongate.policy.model import Format
 
 HTTP_ERRORS = range(400, 600)
+YEARS = range(1900, 9000)
+"""Of a date; at the edges of the calendar no offset could be added."""
 
 
 def _code(text: str) -> str:
@@ -40,14 +44,14 @@ def _status(number: int) -> int:
 
 def _moment(value: Any) -> Any:
     """Read RFC 3339, or a date or local time where the phases name a zone."""
-    if not isinstance(value, str):
-        raise ValueError(f"expected a date such as 2024-07-09T00:00:00Z (got {shown(value)})")  # noqa: TRY004 pydantic reports ValueError
+    expected = f"expected a date such as 2024-07-09T00:00:00Z (got {shown(value)})"
     try:
-        return datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError(
-            f"expected a date such as 2024-07-09T00:00:00Z (got {shown(value)})"
-        ) from None
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(expected) from None
+    if moment.year not in YEARS:
+        raise ValueError(expected)
+    return moment
 
 
 def _zone(name: str) -> str:
@@ -58,8 +62,16 @@ def _zone(name: str) -> str:
     return name
 
 
-Code = Annotated[str, AfterValidator(_code)]
-Status = Annotated[int, AfterValidator(_status)]
+Code = Annotated[
+    str,
+    AfterValidator(_code),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}(-[A-Z0-9]{1,3})?$"}),
+]
+Status = Annotated[
+    Integer,
+    AfterValidator(_status),
+    WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599}),
+]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_.-]*[a-z0-9])?$", max_length=64)]
 """Names of rules, policies, lists and reasons: they travel in headers, logs and metrics."""
@@ -81,14 +93,14 @@ class RegionExpression(Model):
 
 def _kind(value: Any) -> str:
     if isinstance(value, dict):
-        return "file" if "file" in value else "expression"
-    return "list"
+        return "a file" if "file" in value else "an expression"
+    return "a list"
 
 
 Regions = Annotated[
-    Annotated[list[Code], Tag("list")]
-    | Annotated[RegionFile, Tag("file")]
-    | Annotated[RegionExpression, Tag("expression")],
+    Annotated[list[Code], Tag("a list")]
+    | Annotated[RegionFile, Tag("a file")]
+    | Annotated[RegionExpression, Tag("an expression")],
     Discriminator(_kind),
 ]
 """A list written in full, kept in a file, or made of others."""
@@ -104,6 +116,11 @@ class Deny(Model):
 
 class Allow(Model):
     """What a rule lets requests pass with; `allow: true` will do."""
+
+    # What editors are told of `allow: true`.
+    model_config = ConfigDict(
+        json_schema_extra={"type": ["object", "boolean"], "not": {"const": False}}
+    )
 
     reason: Name = "allowed"
 
@@ -131,18 +148,23 @@ class Phases(Model):
 class Suspend(Model):
     """So many refusals of one key within a time, and the key is suspended."""
 
-    after: int = Field(gt=0)
+    after: Annotated[Integer, Field(gt=0)]
     within: Duration
 
 
 class Rule(Model):
     """One rule: a condition, and what follows from it."""
 
+    # What editors are told of "exactly one of deny and allow".
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["deny"]}, {"required": ["allow"]}]}
+    )
+
     name: Name
     when: str
     deny: Deny | None = None
     allow: Allow | None = None
-    exemptable: bool = True
+    exemptable: Switch = True
     mode: Literal["enforce", "shadow"] = "enforce"
     phases: Phases | None = None
     suspend: Suspend | None = None
@@ -167,7 +189,10 @@ class Policy(Model):
 
     mode: Literal["enforce", "shadow"] = "enforce"
     rules: list[Rule]
-    otherwise: Literal["allow", "deny"] | Otherwise
+    otherwise: Annotated[
+        Annotated[Literal["allow", "deny"], Tag("a word")] | Annotated[Otherwise, Tag("a mapping")],
+        Discriminator(lambda value: "a mapping" if isinstance(value, dict) else "a word"),
+    ]
 
     @model_validator(mode="after")
     def _unique(self) -> Policy:
@@ -181,8 +206,8 @@ class Policy(Model):
 class Response(Model):
     """How a reason is told to the client."""
 
-    status: Status = 403
-    message: str = Field(default="Request not allowed", max_length=1000)
+    status: Status | None = None
+    message: str | None = Field(default=None, max_length=1000)
     format: Format = Format.OPENAI
     body: str = Field(default="", max_length=64 * 1024)
     content_type: str = Field(default="text/plain", pattern=r"^[\x21-\x7e][\x20-\x7e]*$")
@@ -197,7 +222,7 @@ class Response(Model):
 class PolicyFile(Model):
     """policy.yaml."""
 
-    version: Literal[1]
+    version: Version
     regions: dict[Name, Regions] = Field(default_factory=dict)
     policies: dict[Name, Policy]
     responses: dict[Name, Response] = Field(default_factory=dict)

@@ -46,7 +46,7 @@ def check_template(template: str, content_type: str) -> None:
     if template and _is_json(content_type):
         try:
             json.loads(filled)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TemplateError(f"expected JSON, as its content type says ({error})") from None
 
 

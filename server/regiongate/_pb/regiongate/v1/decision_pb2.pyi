@@ -42,14 +42,20 @@ class Decision(_message.Message):
     def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., verdict: _Optional[str] = ..., policy_verdict: _Optional[str] = ..., policy: _Optional[str] = ..., rule: _Optional[str] = ..., reason: _Optional[str] = ..., phase: _Optional[str] = ..., exemption: _Optional[str] = ..., source: _Optional[_Union[_facts_pb2.Source, _Mapping]] = ..., key: _Optional[_Union[DecisionKey, _Mapping]] = ..., request: _Optional[_Union[DecisionRequest, _Mapping]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., microseconds: _Optional[int] = ...) -> None: ...
 
 class DecisionKey(_message.Message):
-    __slots__ = ("id", "org", "status")
+    __slots__ = ("id", "org", "status", "age_seconds", "presented", "problem")
     ID_FIELD_NUMBER: _ClassVar[int]
     ORG_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PRESENTED_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
     id: str
     org: str
     status: str
-    def __init__(self, id: _Optional[str] = ..., org: _Optional[str] = ..., status: _Optional[str] = ...) -> None: ...
+    age_seconds: float
+    presented: bool
+    problem: str
+    def __init__(self, id: _Optional[str] = ..., org: _Optional[str] = ..., status: _Optional[str] = ..., age_seconds: _Optional[float] = ..., presented: _Optional[bool] = ..., problem: _Optional[str] = ...) -> None: ...
 
 class DecisionRequest(_message.Message):
     __slots__ = ("method", "host", "path", "request_id", "trace_id")

@@ -1,0 +1,175 @@
+"""A policy as a person would write it down: who comes first, what it does, since and until when.
+
+Pure: values in, sentences out. How they are laid out is the command line's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from regiongate.policy.exemptions import EVERY_RULE, Exemption
+from regiongate.policy.model import Policy, PolicySet, Refusal, Rule, Suspension
+from regiongate.policy.phases import Phase
+
+_BEGINS: Final = {Phase.OBSERVE: "observes", Phase.WARN: "warns", Phase.ENFORCE: "is enforced"}
+_STANDS: Final = {
+    None: "absent",
+    Phase.OBSERVE: "observed only",
+    Phase.WARN: "warned of, not enforced",
+    Phase.ENFORCE: "enforced",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One rule.
+
+    Attributes:
+        number: its place, counted from 1.
+        when: its condition, on one line.
+        effect: what it does, in plain words.
+        state: what of it is in force, in plain words.
+        in_force: whether what it says is also done.
+    """
+
+    number: int
+    name: str
+    when: str
+    effect: str
+    state: str
+    in_force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One policy.
+
+    Attributes:
+        shadow: everything passes, whatever the rules say.
+        otherwise: what happens where no rule applies, in plain words.
+    """
+
+    policy: str
+    shadow: bool
+    rows: tuple[Row, ...]
+    otherwise: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Change:
+    """Something that will be otherwise from a moment on.
+
+    Attributes:
+        what: a sentence.
+    """
+
+    at: datetime
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An exemption, and who holds it: `key ID` or `organisation ID`."""
+
+    holder: str
+    exemption: Exemption
+
+
+def tables(policies: PolicySet, now: datetime) -> tuple[Table, ...]:
+    """Write down every policy of a file as it stands at a moment."""
+    return tuple(_table(policies, policy, now) for policy in policies.policies.values())
+
+
+def changes(policies: PolicySet, held: Iterable[Held], now: datetime) -> list[Change]:
+    """List what will be otherwise after a moment, the nearest first."""
+    coming = [*_phases(policies), *(change for one in held for change in _exemption(one))]
+    return sorted(change for change in coming if change.at > now)
+
+
+def moment(at: datetime) -> str:
+    """Write a moment in UTC; midnight is the date alone."""
+    text = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return text.removesuffix("T00:00:00Z")
+
+
+def _table(policies: PolicySet, policy: Policy, now: datetime) -> Table:
+    rows = tuple(
+        _row(policies, policy, rule, number, now)
+        for number, rule in enumerate(policy.rules, start=1)
+    )
+    otherwise = _refuses(policies, policy.otherwise) if policy.otherwise else "allows"
+    return Table(policy.name, policy.shadow, rows, otherwise)
+
+
+def _row(policies: PolicySet, policy: Policy, rule: Rule, number: int, now: datetime) -> Row:
+    enforced = rule.schedule.phase(now) is Phase.ENFORCE
+    return Row(
+        number=number,
+        name=rule.name,
+        when=" ".join(rule.condition.text.split()),
+        effect=_effect(policies, rule),
+        state=_state(rule, now),
+        in_force=enforced and not rule.shadow and not policy.shadow,
+    )
+
+
+def _effect(policies: PolicySet, rule: Rule) -> str:
+    if rule.refusal is None:
+        return f"allows ({rule.reason})"
+    said = [_refuses(policies, rule.refusal)]
+    if not rule.exemptable:
+        said.append("no exemption lifts it")
+    if rule.suspension:
+        said.append(_suspends(rule.suspension))
+    return "; ".join(said)
+
+
+def _refuses(policies: PolicySet, refusal: Refusal) -> str:
+    response = policies.response(refusal)
+    return f'refuses with {response.status} {refusal.reason}, "{response.message}"'
+
+
+def _suspends(suspension: Suspension) -> str:
+    return f"{suspension.after} refusals within {_span(suspension.within)} suspend the key"
+
+
+def _span(time: timedelta) -> str:
+    """Write a duration in the largest unit that it is a whole number of."""
+    for unit, size in (
+        ("d", timedelta(days=1)),
+        ("h", timedelta(hours=1)),
+        ("m", timedelta(minutes=1)),
+    ):
+        if time > size and not time % size:
+            return f"{time // size}{unit}"
+    return f"{time.total_seconds():g}s"
+
+
+def _state(rule: Rule, now: datetime) -> str:
+    phase = rule.schedule.phase(now)
+    begun = dict(rule.schedule.phases())
+    since = f" since {moment(begun[phase])}" if phase in begun else ""
+    coming = [f"{_BEGINS[later]} from {moment(at)}" for later, at in begun.items() if at > now]
+    shadow = ["in shadow: recorded only"] if rule.shadow else []
+    return ", ".join([f"{_STANDS[phase]}{since}", *coming, *shadow])
+
+
+def _phases(policies: PolicySet) -> Iterator[Change]:
+    for policy in policies.policies.values():
+        for rule in policy.rules:
+            shadow = ", in shadow" if rule.shadow or policy.shadow else ""
+            for phase, at in rule.schedule.phases():
+                yield Change(at, f"{policy.name}: {rule.name} {_BEGINS[phase]}{shadow}")
+
+
+def _exemption(held: Held) -> Iterator[Change]:
+    one = held.exemption
+    rule = "every rule that can be lifted" if one.rule == EVERY_RULE else one.rule
+    countries = f" for {', '.join(sorted(one.countries.codes))}" if one.countries else ""
+    subject = f"exemption {one.id} of {held.holder} from {rule}{countries}"
+    if one.begins is not None:
+        yield Change(one.begins, f"{subject} begins")
+    yield Change(one.ends, f"{subject} ends")

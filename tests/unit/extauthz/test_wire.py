@@ -1,0 +1,399 @@
+"""Reading CheckRequests: every one that Envoy was seen to send, and some that it might."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from google.protobuf.message import DecodeError
+
+from regiongate._pb import ext_authz_pb2 as pb
+from regiongate.extauthz import wire
+from regiongate.extauthz.wire import Check, WireError
+from tests.unit.extauthz.upstream import CAPTURED, CheckRequest
+
+# ------------------------------------------------------------------------- what Envoy has sent
+
+PLAIN = {
+    "peer": "127.0.0.1",
+    "is_http": True,
+    "method": "GET",
+    "host": "h.example",
+    "path": "/a/b",
+    "query": "x=1&y=2",
+    "scheme": "http",
+    "protocol": "HTTP/1.1",
+    "route": {},
+    "metadata": {},
+    "principal": "",
+    "sni": "",
+    "is_grpc": False,
+}
+ITEMS = PLAIN | {"host": "api.example:8443", "path": "/v1/items", "query": "a=1&b=%20x"}
+
+EXPECTED: dict[str, dict[str, Any]] = {
+    "allowed_headers": PLAIN,
+    "bad_utf8_sni": ITEMS | {"scheme": "https", "sni": "\ufffd\ufffd.example"},
+    "body_bytes": PLAIN | {"method": "POST"},
+    "default_ura": PLAIN,
+    "dup_headers_non_utf8": PLAIN,
+    "h2_connect_no_path": PLAIN
+    | {"method": "CONNECT", "host": "tgt:443", "path": "", "query": "", "protocol": "HTTP/2"},
+    "h2_grpc": PLAIN
+    | {
+        "method": "POST",
+        "host": "grpc.example",
+        "path": "/pkg.Svc/Method",
+        "query": "",
+        "protocol": "HTTP/2",
+        "is_grpc": True,
+    },
+    "large_54k": PLAIN,
+    "metadata_context_ext": PLAIN
+    | {
+        "route": {"policy": "eu-only", "tenant": "t1"},
+        "metadata": {
+            "my.ns": {"n": 1.0, "b": True, "country": b"BG", "l": [b"x", None, {"y": 2.5}]}
+        },
+    },
+    "mtls_sni": ITEMS
+    | {"scheme": "https", "sni": "srv.example", "principal": "spiffe://td/ns/a/sa/cli"},
+    "network_tcp": dict.fromkeys(PLAIN, "")
+    | {"peer": "127.0.0.1", "is_http": False, "route": {}, "metadata": {}, "is_grpc": False},
+    "raw_headers": PLAIN,
+    "tls_no_sni": ITEMS | {"scheme": "https"},
+    "uds_downstream": ITEMS | {"peer": ""},
+}
+
+HEADERS: dict[str, dict[str, list[bytes]]] = {
+    "allowed_headers": {"x-api-key": [b"k"], ":path": [], "x-request-id": []},
+    "bad_utf8_sni": {":authority": [b"api.example:8443"], "x-forwarded-proto": [b"https"]},
+    "body_bytes": {"content-length": [b"3"], "x-envoy-auth-partial-body": [b"false"]},
+    "default_ura": {
+        "x-api-key": [b"k-123"],
+        "x-forwarded-for": [b"198.51.100.9,192.0.2.2"],
+        "x-envoy-external-address": [b"127.0.0.1"],
+        ":path": [b"/a/b?x=1&y=2"],
+    },
+    # Envoy joins what is sent twice, and writes ! for a byte that is not UTF-8...
+    "dup_headers_non_utf8": {
+        "x-api-key": [b"k1,k2"],
+        "authorization": [b"Bearer a,Bearer b"],
+        "x-n": [b"caf!"],
+    },
+    "h2_connect_no_path": {":method": [b"CONNECT"], ":path": []},
+    "h2_grpc": {"content-type": [b"application/grpc"], "te": [b"trailers"], "x-api-key": [b"k"]},
+    "large_54k": {"x-h0": [b"v" * 600], "x-h89": [b"v" * 600]},
+    "metadata_context_ext": {":method": [b"GET"]},
+    "mtls_sni": {":scheme": [b"https"]},
+    "network_tcp": {":method": []},
+    # ...but neither with encode_raw_headers.
+    "raw_headers": {"x-api-key": [b"k1", b"k2"], "x-n": [b"caf\xe9"], "x-empty": [b""]},
+    "tls_no_sni": {":scheme": [b"https"]},
+    "uds_downstream": {":path": [b"/v1/items?a=1&b=%20x"]},
+}
+
+REFUSED_BY_UPSTREAM = ["bad_utf8_sni"]
+
+
+def test_the_tables_hold_every_captured_message() -> None:
+    """A message added to the data cannot go unexamined."""
+    assert EXPECTED.keys() == HEADERS.keys() == CAPTURED.keys()
+
+
+@pytest.mark.parametrize(("name", "expected"), EXPECTED.items(), ids=EXPECTED)
+def test_captured_messages_are_read(name: str, expected: Mapping[str, Any]) -> None:
+    """What Envoy sent is read as what the client did."""
+    check = wire.read(CAPTURED[name])
+    assert {field: getattr(check, field) for field in expected} == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), HEADERS.items(), ids=HEADERS)
+def test_captured_headers_are_read(name: str, expected: Mapping[str, list[bytes]]) -> None:
+    """Headers are read from either form that Envoy sends them in, each value as it was sent."""
+    check = wire.read(CAPTURED[name])
+    assert {header: list(check.header(header)) for header in expected} == expected
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_UPSTREAM)
+def test_upstream_refuses_what_we_read(name: str) -> None:
+    """Upstream's classes refuse the whole message for one byte that a client chose."""
+    with pytest.raises(DecodeError):
+        CheckRequest.FromString(CAPTURED[name])
+
+
+@pytest.mark.parametrize("name", CAPTURED.keys() - {*REFUSED_BY_UPSTREAM})
+def test_upstream_reads_the_others_alike(name: str) -> None:
+    """Where upstream's classes read a captured message, they find in it what we find."""
+    check, attributes = (
+        wire.read(CAPTURED[name]),
+        CheckRequest.FromString(CAPTURED[name]).attributes,
+    )
+    http = attributes.request.http
+    raw = {one.key: one.raw_value.decode(errors="replace") for one in http.header_map.headers}
+    sent = {**http.headers, **raw, "x-api-key": check.text("x-api-key")}
+    assert {header: check.text(header) for header in check.headers} | sent == sent
+    assert (f"{check.path}?{check.query}".rstrip("?"), check.host) == (http.path, http.host)
+    assert check.route == dict(attributes.context_extensions)
+
+
+# ------------------------------------------------------------------------- what Envoy may send
+
+Http = pb.AttributeContext.HttpRequest
+
+
+def check_of(http: Http | None = None, **attributes: Any) -> Check:
+    """Read the Check of these attributes."""
+    if http is not None:
+        attributes["request"] = pb.AttributeContext.Request(http=http)
+    context = pb.AttributeContext(**attributes)
+    return wire.read(pb.CheckRequest(attributes=context).SerializeToString())
+
+
+def peer(**address: Any) -> pb.AttributeContext.Peer:
+    """Make a peer of this kind of address."""
+    return pb.AttributeContext.Peer(address=pb.Address(**address))
+
+
+def entry(key: bytes, value: bytes) -> pb.Entry:
+    """Make an entry of a map."""
+    return pb.Entry(key=key, value=value)
+
+
+PEERS = {
+    "IPv4": (peer(socket_address=pb.SocketAddress(address=b"1.2.3.4", port_value=1)), "1.2.3.4"),
+    "IPv6": (peer(socket_address=pb.SocketAddress(address=b"2001:db8::1")), "2001:db8::1"),
+    "pipe": (peer(pipe=pb.Pipe(path=b"/run/envoy.sock")), ""),
+    "pipe named like an address": (peer(pipe=pb.Pipe(path=b"8.8.8.8")), ""),
+    "internal": (
+        peer(envoy_internal_address=pb.EnvoyInternalAddress(server_listener_name=b"8.8.8.8")),
+        "",
+    ),
+    "none": (pb.AttributeContext.Peer(), ""),
+    "not UTF-8": (peer(socket_address=pb.SocketAddress(address=b"1.2.3.\xff")), "1.2.3.\ufffd"),
+}
+
+
+@pytest.mark.parametrize(("source", "expected"), PEERS.values(), ids=PEERS)
+def test_the_peer(source: pb.AttributeContext.Peer, expected: str) -> None:
+    """Only a socket has an address; a pipe or an internal listener has none to be mistaken for."""
+    assert check_of(source=source).peer == expected
+
+
+PATHS = {
+    b"": ("", ""),
+    b"/": ("/", ""),
+    b"/a?": ("/a", ""),
+    b"/a?b=1": ("/a", "b=1"),
+    b"/a?b?c": ("/a", "b?c"),
+    b"?b": ("", "b"),
+    b"/a%3Fb": ("/a%3Fb", ""),
+    b"//a/../b;c=1": ("//a/../b;c=1", ""),
+    b"/caf\xc3\xa9": ("/café", ""),
+    b"/caf\xe9": ("/caf\ufffd", ""),
+}
+
+
+@pytest.mark.parametrize(("path", "expected"), PATHS.items())
+def test_path_and_query(path: bytes, expected: tuple[str, str]) -> None:
+    """The path ends at the first question mark and is otherwise as it was received."""
+    check = check_of(Http(path=path))
+    assert (check.path, check.query) == expected
+
+
+HEADER_CASES: dict[str, tuple[Http, dict[str, list[bytes]]]] = {
+    "none": (Http(), {}),
+    "map": (Http(headers=[entry(b"a", b"1")]), {"a": [b"1"]}),
+    "a key of the map twice": (
+        Http(headers=[entry(b"a", b"1"), entry(b"b", b"2"), entry(b"a", b"3")]),
+        {"a": [b"1", b"3"], "b": [b"2"]},
+    ),
+    "raw": (
+        Http(header_map=pb.HeaderMap(headers=[pb.HeaderValue(key=b"a", raw_value=b"\xff")])),
+        {"a": [b"\xff"]},
+    ),
+    "raw, in the field for text": (
+        Http(header_map=pb.HeaderMap(headers=[pb.HeaderValue(key=b"a", value=b"1")])),
+        {"a": [b"1"]},
+    ),
+    "raw, in the order they were sent": (
+        Http(
+            header_map=pb.HeaderMap(
+                headers=[pb.HeaderValue(key=b"a", raw_value=value) for value in (b"2", b"1", b"2")]
+            )
+        ),
+        {"a": [b"2", b"1", b"2"]},
+    ),
+    "both forms": (
+        Http(
+            headers=[entry(b"a", b"1")],
+            header_map=pb.HeaderMap(headers=[pb.HeaderValue(key=b"a", raw_value=b"2")]),
+        ),
+        {"a": [b"1", b"2"]},
+    ),
+    "capitals": (
+        Http(headers=[entry(b"X-Key", b"A"), entry(b"x-kEY", b"B")]),
+        {"x-key": [b"A", b"B"]},
+    ),
+    "an empty value": (Http(headers=[entry(b"a", b"")]), {"a": [b""]}),
+    "a name that is not UTF-8": (Http(headers=[entry(b"\xff", b"1")]), {"\ufffd": [b"1"]}),
+    # A name that upstream does not take for x-key must not be one here: U+212A, the Kelvin sign.
+    "a letter that is K only to Unicode": (
+        Http(headers=[entry("x-\u212aey".encode(), b"1")]),
+        {"x-\u212aey": [b"1"]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("http", "expected"), HEADER_CASES.values(), ids=HEADER_CASES)
+def test_headers(http: Http, expected: dict[str, list[bytes]]) -> None:
+    """Every value of a header is kept, in order, under its name in lower case."""
+    assert check_of(http).headers == expected
+
+
+def test_an_unsent_header_has_no_values() -> None:
+    """Asking for a header that was not sent is no error."""
+    check = check_of(Http())
+    assert (check.header("a"), check.text("a")) == ((), "")
+
+
+def test_the_text_of_a_header_sent_twice() -> None:
+    """As one text, repeated values are joined as HTTP joins them."""
+    check = check_of(Http(headers=[entry(b"a", b"1"), entry(b"a", b"\xff")]))
+    assert check.text("a") == "1,\ufffd"
+
+
+GRPC = {
+    "application/grpc": True,
+    "application/grpc+proto": True,
+    "application/grpc; charset=utf-8": True,
+    "application/grpc-web": False,
+    "application/grpcx": False,
+    "application/json": False,
+    "text/plain; application/grpc": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("kind", "expected"), GRPC.items())
+def test_who_speaks_grpc(kind: str, expected: bool) -> None:  # noqa: FBT001 a case of the table
+    """A client speaks gRPC when its content type is gRPC's, with or without a message format."""
+    check = check_of(Http(headers=[entry(b"content-type", kind.encode())]))
+    assert check.is_grpc is expected
+
+
+def test_a_tcp_check() -> None:
+    """A Check without a request has a principal, an SNI and route data, and nothing else."""
+    check = check_of(
+        source=pb.AttributeContext.Peer(principal=b"spiffe://x"),
+        tls_session=pb.AttributeContext.TLSSession(sni=b"a.example"),
+        context_extensions=[entry(b"tenant", b"t1")],
+    )
+    expected = Check(
+        headers={}, route={"tenant": "t1"}, metadata={}, principal="spiffe://x", sni="a.example"
+    )
+    assert check == expected
+
+
+def test_nothing_at_all() -> None:
+    """No bytes are the Check of nobody for nothing, which the policy is to judge."""
+    assert wire.read(b"") == Check(headers={}, route={}, metadata={})
+
+
+def test_an_extension_given_twice() -> None:
+    """Of two context extensions of one name the last counts, as in any map."""
+    twice = [entry(b"regiongate.policy", b"a"), entry(b"regiongate.policy", b"b")]
+    assert check_of(context_extensions=twice).route == {"regiongate.policy": "b"}
+
+
+VALUES: dict[str, tuple[pb.Value, object]] = {
+    "number": (pb.Value(number_value=2.5), 2.5),
+    "text": (pb.Value(string_value=b"caf\xe9"), b"caf\xe9"),
+    "truth": (pb.Value(bool_value=False), False),
+    "null": (pb.Value(), None),
+    "list": (pb.Value(list_value=pb.ListValue(values=[pb.Value(bool_value=True)])), [True]),
+    "empty mapping": (pb.Value(struct_value=pb.Struct()), {}),
+    "mapping": (
+        pb.Value(
+            struct_value=pb.Struct(
+                fields=[pb.Struct.FieldsEntry(key=b"\xff", value=pb.Value(number_value=0))]
+            )
+        ),
+        {"\ufffd": 0.0},
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), VALUES.values(), ids=VALUES)
+def test_metadata(value: pb.Value, expected: object) -> None:
+    """Envoy's metadata become mappings, lists, numbers, truths and, for text, bytes."""
+    struct = pb.Struct(fields=[pb.Struct.FieldsEntry(key=b"field", value=value)])
+    filters = [pb.Metadata.FilterMetadataEntry(key=b"ns", value=struct)]
+    check = check_of(metadata_context=pb.Metadata(filter_metadata=filters))
+    assert check.metadata == {"ns": {"field": expected}}
+
+
+def nested(depth: int) -> bytes:
+    """Serialise metadata of lists inside one another, deeper than protobuf builds them."""
+    value = b""
+    for number in (*[1, 6] * depth, 2, 1, 2, 1, 11, 1):
+        value = bytes([number << 3 | 2]) + _varint(len(value)) + value
+    return value
+
+
+def _varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+
+
+MALFORMED = {
+    "a length beyond the end": (b"\x0a\x05", "expected a CheckRequest (got bytes that are none)"),
+    "a field number of 0": (b"\x00", "expected a CheckRequest (got bytes that are none)"),
+    "text": (b"GET / HTTP/1.1\r\n", "expected a CheckRequest (got bytes that are none)"),
+    "a truncated message": (
+        CAPTURED["default_ura"][:-1],
+        "expected a CheckRequest (got bytes that are none)",
+    ),
+    "lists too deep": (nested(1000), "expected a CheckRequest (got bytes that are none)"),
+    "too many bytes": (
+        bytes(wire.MAX_CHECK_BYTES + 1),
+        "expected at most 16777216 bytes (got 16777217)",
+    ),
+    "too many headers": (
+        pb.CheckRequest(
+            attributes=pb.AttributeContext(
+                request=pb.AttributeContext.Request(
+                    http=Http(
+                        headers=[entry(b"a", b"")] * wire.MAX_HEADERS,
+                        header_map=pb.HeaderMap(headers=[pb.HeaderValue(key=b"a")]),
+                    )
+                )
+            )
+        ).SerializeToString(),
+        "expected at most 1000 headers (got more)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), MALFORMED.values(), ids=MALFORMED)
+def test_what_is_no_check(data: bytes, message: str) -> None:
+    """Bytes that are no CheckRequest, or too large a one, are an error that quotes none of them."""
+    with pytest.raises(WireError) as caught:
+        wire.read(data)
+    assert str(caught.value) == message
+
+
+def test_the_limits_themselves_are_within() -> None:
+    """A Check of just as many headers, or of nearly as many bytes, is read."""
+    headers = [entry(str(number).encode(), b"v") for number in range(wire.MAX_HEADERS)]
+    assert len(check_of(Http(headers=headers)).headers) == wire.MAX_HEADERS
+    body = b"\x0a" + _varint(wire.MAX_CHECK_BYTES - 100)
+    assert wire.read(b"\x7a" + body[1:] + bytes(wire.MAX_CHECK_BYTES - 100)).headers == {}
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_fields_of_a_later_envoy_are_ignored(name: str) -> None:
+    """A field that is not known yet changes nothing."""
+    data = CAPTURED[name]
+    assert wire.read(data + b"\xfa\x3f\x03new") == wire.read(data)
