@@ -12,9 +12,11 @@ import click
 
 from regiongate import __version__
 from regiongate.cli.explain import explain
+from regiongate.cli.keys import keys
+from regiongate.cli.policy import policy
 from regiongate.cli.serve import serve
 from regiongate.cli.validate import validate
-from regiongate.runtime.engines import BindError
+from regiongate.runtime.engines import BindError, EngineError
 from regiongate.runtime.files import Unusable
 
 USAGE = 2
@@ -26,7 +28,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (*Unusable, BindError) as error:
+        except (*Unusable, BindError, EngineError) as error:
             click.echo(error, err=True)
             sys.exit(USAGE)
 
@@ -37,5 +39,5 @@ def main() -> None:
     """Envoy external authorization by country and API key."""
 
 
-for _command in (serve, validate, explain):
+for _command in (serve, validate, explain, keys, policy):
     main.add_command(_command)

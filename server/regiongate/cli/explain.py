@@ -67,8 +67,8 @@ def _header(text: str) -> tuple[str, bytes]:
     metavar="MOMENT",
     help="The moment to decide at; now when left out.",
 )
-@click.option("--method", default="GET", show_default=True)
-@click.option("--host", default="")
+@click.option("--method", default="GET", show_default=True, help="The request's method.")
+@click.option("--host", default="", help="The request's host.")
 @click.option("--path", default="/", show_default=True, help="With the query.")
 @click.option(
     "--header",
@@ -166,7 +166,7 @@ def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
 
 
 def _print(snapshot: Snapshot, judged: Judged, now: datetime) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     source, decision = judged.facts.source, judged.decision
     where = f"{source.country} " if source.country else ""
     network = f", network {source.network}" if source.network else ""

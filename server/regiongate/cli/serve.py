@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 
@@ -10,15 +9,33 @@ import click
 
 from regiongate.cli import options
 from regiongate.runtime import app
+from regiongate.runtime.worker import Post
+from regiongate.telemetry import logs
 
 
 @click.command()
 @options.configuration
-def serve(config: Path) -> None:
-    """Answer Envoy's Checks until SIGTERM; SIGHUP reloads every file."""
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    app.run(config, ready=lambda line: click.echo(f"regiongate: {line}", err=True))
+@click.option(
+    "--log",
+    "form",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    show_default=True,
+    help="The form of the process's log; auto is text on a terminal and JSON elsewhere.",
+)
+# What a parent of several workers starts them with.
+@click.option("--worker", type=int, hidden=True)
+@click.option("--address", default="", hidden=True)
+@click.option("--report-to", type=int, default=0, hidden=True)
+def serve(
+    config: Path, form: logs.Format, worker: int | None, address: str, report_to: int
+) -> None:
+    """Answer Envoy's Checks until SIGTERM.
+
+    One process for each address of listen.grpc. SIGHUP reloads every file and reopens the decision
+    log; SIGUSR2 restarts the workers, where there are several, one after the other.
+    """
+    logs.configure(form, worker)
+    if worker is None:
+        sys.exit(app.run(config, ["--log", form]))
+    app.work(config, Post(worker, address), report_to)

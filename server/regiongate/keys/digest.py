@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_WRITTEN: Final = re.compile(r"(sha256|hmac-sha256):([0-9a-f]{64})")
+_WRITTEN: Final = re.compile(r"(sha256|hmac-sha256):([0-9a-fA-F]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,12 @@ class Digester:
     Attributes:
         pepper: kept apart from the store, so that a stolen store cannot be searched; empty for
             plain SHA-256.
+        previous: makes the digests of keys from before a change of the pepper; they go on being
+            known until they are replaced.
     """
 
     pepper: bytes = b""
+    previous: Digester | None = None
 
     @property
     def algorithm(self) -> str:
@@ -36,6 +39,12 @@ class Digester:
         if self.pepper:
             return hmac.digest(self.pepper, key, "sha256")
         return hashlib.sha256(key).digest()
+
+    def digests(self, key: bytes) -> tuple[bytes, ...]:
+        """Return every digest that a key may be known by, today's first."""
+        if self.previous is None:
+            return (self.digest(key),)
+        return (self.digest(key), *self.previous.digests(key))
 
     def __repr__(self) -> str:
         return f"Digester({self.algorithm})"
@@ -49,14 +58,33 @@ class Digester:
         Raises:
             ValueError: it is anything else, or made by the other algorithm.
         """
-        found = _WRITTEN.fullmatch(written)
-        if not found:
-            raise ValueError("expected sha256: or hmac-sha256: and 64 hexadecimal digits")
-        if found[1] != self.algorithm:
+        algorithm, digest = split(written)
+        if algorithm not in self.algorithms:
             because = f"as {'a' if self.pepper else 'no'} pepper is configured"
-            raise ValueError(f"expected {self.algorithm}, {because} (got {found[1]})")
-        return bytes.fromhex(found[2])
+            raise ValueError(f"expected {self.algorithm}, {because} (got {algorithm})")
+        return digest
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The names that digests of keys that are known may carry."""
+        previous = self.previous.algorithms if self.previous else frozenset()
+        return previous | {self.algorithm}
 
     def write(self, digest: bytes) -> str:
         """Write a digest as stores keep it."""
         return f"{self.algorithm}:{digest.hex()}"
+
+
+def split(written: str) -> tuple[str, bytes]:
+    """Read a digest of either algorithm.
+
+    Returns:
+        The algorithm's name and the 32 bytes.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    found = _WRITTEN.fullmatch(written)
+    if not found:
+        raise ValueError("expected sha256: or hmac-sha256: and 64 hexadecimal digits")
+    return found[1], bytes.fromhex(found[2])

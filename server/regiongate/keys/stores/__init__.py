@@ -1,12 +1,22 @@
-"""Where key records are kept: one port, and a module for each kind of store."""
+"""Where key records are kept: small ports, and a module for each kind of store.
+
+A Check asks a `KeyStore`. Where that is a cache, it reads through a `Source`, which also tells what
+has changed. Commands write through a `Register` (see `regiongate.keys.register`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from regiongate.keys.record import KeyRecord
 from regiongate.policy.exemptions import Exemption
+
+
+class StoreError(Exception):
+    """A store that does not answer, or not as one; the message begins with the store's name."""
 
 
 class KeyStore(Protocol):
@@ -18,9 +28,64 @@ class KeyStore(Protocol):
         ...
 
     async def find(self, digest: bytes) -> KeyRecord | None:
-        """Return the record of a key by its digest; None when the key is unknown."""
+        """Return the record of a key by its digest; None when the key is unknown.
+
+        Raises:
+            StoreError: the store is away, and that is not to pass for an unknown key.
+        """
+        ...
+
+    def exemptions(self) -> Iterator[tuple[str, Exemption]]:
+        """Yield every exemption there is, with the id of a key that it belongs to.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        ...
+
+    def age(self, at: datetime) -> float:
+        """Return for how many seconds the store has not been heard of; 0 while it is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What has changed in a store since it was last asked.
+
+    Attributes:
+        version: the state that the store is in now.
+        everything: anything may have changed; the rest is then of no interest.
+        digests: of keys that were added, changed or removed.
+        organisations: the ids of those that were changed.
+    """
+
+    version: str
+    everything: bool = False
+    digests: frozenset[bytes] = frozenset()
+    organisations: frozenset[str] = frozenset()
+
+
+class Source(Protocol):
+    """The port that a cache reads through. What fails is a StoreError."""
+
+    async def get(self, digest: bytes) -> KeyRecord | None:
+        """Return the record of a key by its digest; None when the key is unknown.
+
+        May be cancelled at any time, and by many Checks at once.
+        """
+        ...
+
+    async def changes(self) -> Changes:
+        """Wait for a change, a fraction of a second at most, and tell what has changed.
+
+        The first answer is that everything has. No change is ever left out; one may be told twice.
+        """
         ...
 
     def exemptions(self) -> Iterator[tuple[str, Exemption]]:
         """Yield every exemption there is, with the id of a key that it belongs to."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and threads; a later call opens them anew."""
         ...

@@ -1,0 +1,130 @@
+"""What every key command needs: the store that is configured, the digester, and who is asking."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import orjson
+
+from regiongate.cli import options
+from regiongate.keys.digest import Digester
+from regiongate.keys.entries import EntryError
+from regiongate.keys.register import Conflict, Note, Register
+from regiongate.keys.stores import StoreError, opening
+from regiongate.runtime import config as configuration
+
+USAGE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A store that commands work on.
+
+    Attributes:
+        name: of the store, without a password.
+    """
+
+    name: str
+    register: Register
+    digester: Digester
+
+
+def command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say which store, and an Access for its first argument."""
+
+    @options.configuration
+    @click.option("--store", help="The URL of the store; the configured one if left out.")
+    @wraps(function)
+    def wrapped(*, config: Path, store: str | None, **arguments: Any) -> Any:
+        try:
+            with _opened(config, store) as access:
+                return function(access, **arguments)
+        except (StoreError, EntryError) as error:
+            fail(str(error), USAGE)
+        except Conflict as conflict:
+            fail(str(conflict))
+
+    return wrapped
+
+
+def change(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a change: as `command`, with a Note for its second argument."""
+
+    @command
+    @click.option(
+        "--by", default=None, help="Who makes the change; whoever is logged in if left out."
+    )
+    @click.option("--why", default="", help="Why; recorded.")
+    @wraps(function)
+    def wrapped(access: Access, *, by: str | None, why: str, **arguments: Any) -> Any:
+        context = click.get_current_context()
+        note = Note(at=datetime.now(UTC), who=by or _who(), what=context.info_name or "", why=why)
+        return function(access, note, **arguments)
+
+    return wrapped
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say what is wrong, and end."""
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+
+def read_key(*, given: bool, file: Any) -> str | None:
+    """Read a key from a file, a prompt or standard input; never from the command line.
+
+    Args:
+        given: whether there is one beside the file.
+        file: that holds it, or None.
+    """
+    if file is not None:
+        return str(file.read().strip())
+    if not given:
+        return None
+    if sys.stdin.isatty():
+        return str(click.prompt("API key", hide_input=True))
+    return sys.stdin.readline().strip()
+
+
+@contextmanager
+def _opened(config: Path, store: str | None) -> Iterator[Access]:
+    settings, base = (None, Path()) if store else (configuration.read(config), config.parent)
+    if settings is None and config.is_file():
+        # Another store by the same peppers.
+        settings, base = configuration.read(config), Path()
+    keys = settings.keys if settings else None
+    url = store or (keys.store if keys else None)
+    if url is None:
+        fail(f"{config}: keys.store: expected a store", USAGE)
+    try:
+        opening.check(url)
+    except ValueError as error:
+        fail(f"--store: {error}", USAGE)
+    digester = keys.digester(config.parent, configuration.text) if keys else Digester()
+    register = opening.register(url, base)
+    try:
+        yield Access(opening.name(url), register, digester)
+    finally:
+        register.close()
+
+
+def _who() -> str:
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -1,0 +1,140 @@
+"""The options that say what a key and an organisation are like, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import click
+from click.core import ParameterSource
+
+from regiongate.cli.keys.access import USAGE, fail
+from regiongate.documents import Document, DocumentError, check
+from regiongate.keys.entries import KeyFile, KeyModel, OrganisationModel
+
+_LISTS: Final = ("ownership_countries", "allowed_countries", "denied_countries")
+_PLAIN: Final = ("plan", "home_country", "billing_country", "hq_country")
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _countries(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:
+    return None if text is None else [part for part in text.replace(",", " ").split() if part]
+
+
+def _labels(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    labels = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"expected NAME=VALUE (got {text!r})")
+        labels[name] = value
+    return labels
+
+
+_PROFILE: Final[tuple[Decorator, ...]] = (
+    click.option("--plan"),
+    click.option("--home-country", metavar="CODE"),
+    click.option("--billing-country", metavar="CODE"),
+    click.option("--hq-country", metavar="CODE"),
+    click.option("--ownership-countries", metavar="CODES", callback=_countries),
+    click.option(
+        "--allowed-countries",
+        metavar="CODES",
+        callback=_countries,
+        help='Where alone it may be used: FR,DE or "" for nowhere.',
+    ),
+    click.option(
+        "--denied-countries", metavar="CODES", callback=_countries, help="Where it may not."
+    ),
+    click.option(
+        "--label",
+        "labels",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=_labels,
+        help="A label; an empty value removes it.",
+    ),
+)
+_KEY: Final[tuple[Decorator, ...]] = (
+    click.option("--org", metavar="ID", help="The organisation it belongs to."),
+    click.option("--display", help="What people recognise it by."),
+    click.option("--not-before", metavar="MOMENT", help="From when it is known."),
+    click.option("--expires", metavar="MOMENT", help="From when it is expired."),
+)
+
+
+def of_key(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a key."""
+    return _with(function, (*_KEY, *_PROFILE))
+
+
+def of_organisation(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of an organisation."""
+    return _with(function, (click.option("--name", help="What people call it."), *_PROFILE))
+
+
+def clear(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that takes back what was said."""
+    names = sorted({*_PLAIN, *_LISTS, "labels", "org", "not_before", "expires", "display"})
+    option = click.option(
+        "--clear",
+        "cleared",
+        multiple=True,
+        type=click.Choice([name.replace("_", "-") for name in names]),
+        help="Take back what was said about this.",
+    )
+    return option(function)
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that were given on the command line."""
+    context = click.get_current_context()
+    return {
+        name: value
+        for name, value in values.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+
+
+def key(values: Mapping[str, Any]) -> KeyModel:
+    """Make a key of fields, or say what is wrong with them and end."""
+    return _checked({"version": 1, "keys": [values]}).keys[0]
+
+
+def organisation(values: Mapping[str, Any]) -> OrganisationModel:
+    """Make an organisation of fields, or say what is wrong with them and end."""
+    return _checked({"version": 1, "organisations": {"it": values}}).organisations["it"]
+
+
+def changed(
+    fields: Mapping[str, Any], changes: Mapping[str, Any], cleared: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return fields with changes made to them.
+
+    Args:
+        fields: what was said before; an empty label removes one.
+        changes: what is said now.
+        cleared: the names of what is taken back, with hyphens.
+    """
+    taken_back = {name.replace("-", "_") for name in cleared}
+    kept = {name: value for name, value in fields.items() if name not in taken_back}
+    labels = {**kept.get("labels", {}), **changes.get("labels", {})}
+    labels = {name: value for name, value in labels.items() if value}
+    return {**kept, **changes, **({"labels": labels} if labels or "labels" in kept else {})}
+
+
+def _checked(values: Any) -> KeyFile:
+    try:
+        return check(Document("", values, None), KeyFile)
+    except DocumentError as error:
+        for problem in error.problems:
+            path = problem.path.rpartition("keys[0].")[2].rpartition("organisations.it.")[2]
+            click.echo(f"--{path.replace('_', '-')}: {problem.message}", err=True)
+        fail("nothing was changed", USAGE)
+
+
+def _with(function: Callable[..., Any], added: tuple[Decorator, ...]) -> Callable[..., Any]:
+    for option in reversed(added):
+        function = option(function)
+    return function

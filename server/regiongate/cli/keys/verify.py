@@ -1,0 +1,63 @@
+"""`regiongate keys verify`: is everything in the store as it should be?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+
+from regiongate.cli import options
+from regiongate.cli.keys import access
+from regiongate.cli.keys.access import Access
+from regiongate.keys import entries
+from regiongate.keys.entries import EntryError, KeyModel, OrganisationModel
+
+
+@click.command()
+@access.command
+@options.as_json
+def verify(store: Access, *, as_json: bool) -> None:
+    """Check the store and every entry in it; exit 1 when something is wrong."""
+    problems = [*store.register.problems(), *_entries(store)]
+    if as_json:
+        access.print_json({"valid": not problems, "problems": problems})
+    else:
+        for problem in problems:
+            click.echo(problem)
+        click.echo(f"{store.name}: {'not ' if problems else ''}as it should be", err=True)
+    sys.exit(bool(problems))
+
+
+def _entries(store: Access) -> Iterator[str]:
+    known = set[str]()
+    for id_, kept in store.register.every_organisation():
+        known.add(id_)
+        try:
+            yield from _ended(f"organisation {id_}", entries.read(kept, OrganisationModel))
+        except EntryError as error:
+            yield f"organisation {id_}: {error}"
+    for kept in store.register.every_key():
+        yield from _key(store, kept, known)
+
+
+def _key(store: Access, kept: bytes, organisations: set[str]) -> Iterator[str]:
+    try:
+        key = entries.read(kept, KeyModel)
+    except EntryError as error:
+        yield f"a key: {error}"
+        return
+    try:
+        store.digester.read(key.digest)
+    except ValueError as error:
+        yield f"key {key.id}: digest: {error}"
+    if key.org is not None and key.org not in organisations:
+        yield f"key {key.id}: org: expected an organisation that is there (got {key.org})"
+    yield from _ended(f"key {key.id}", key)
+
+
+def _ended(holder: str, entry: KeyModel | OrganisationModel) -> Iterator[str]:
+    for one in entry.exemptions:
+        if one.ends <= datetime.now(UTC):
+            yield f"{holder}: exemption {one.id} has ended, at {one.ends.isoformat()}"

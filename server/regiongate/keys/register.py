@@ -1,0 +1,241 @@
+"""The writing side of a store: the port that commands and the counting of strikes go through.
+
+Every change says what it was made of, so that none is lost to another that was made meanwhile, and
+is recorded: who, when, what and why. Nothing here knows a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Generic, Protocol
+
+from regiongate.keys.entries import AnyEntry, Entry, KeyModel, OrganisationModel
+from regiongate.keys.strikes import Strike, Tally
+
+TRIES: Final = 20
+"""How often a change is made anew because another came first."""
+
+
+class Conflict(Exception):  # noqa: N818 an outcome that is expected, not a fault
+    """The entry is not what the change was made of."""
+
+
+class Kind(StrEnum):
+    """What a change is of."""
+
+    KEY = "key"
+    ORGANISATION = "organisation"
+    IMPORT = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[AnyEntry]):
+    """An entry as it is kept.
+
+    Attributes:
+        revision: differs after every change of the entry; never 0.
+        added: the number of the change that added it.
+    """
+
+    entry: AnyEntry
+    revision: int
+    added: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What is recorded of a change beside the change itself.
+
+    Attributes:
+        what: the command, in a word.
+        who: made it.
+        why: in the words of who made it.
+    """
+
+    at: datetime
+    who: str
+    what: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An entry to be added, replaced or removed.
+
+    Attributes:
+        id: of the key or organisation.
+        revision: that the entry must have; 0 when it must not be there.
+        entry: what it becomes; None to remove it.
+        forgive: the strikes of the key are forgotten.
+    """
+
+    kind: Kind
+    id: str
+    revision: int
+    entry: Entry | None
+    forgive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A change as the history shows it.
+
+    Attributes:
+        number: grows with every change.
+        id: of the key or organisation; for an import, how many entries it brought.
+        before, after: the entry as JSON; empty where there was or is none.
+    """
+
+    number: int
+    note: Note
+    kind: Kind
+    id: str
+    before: bytes = b""
+    after: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An entry to be imported.
+
+    Attributes:
+        line: of the file it comes from.
+        id: of the key or organisation.
+    """
+
+    line: int
+    id: str
+    entry: Entry
+
+
+class Loading(Protocol):
+    """An import under way. Nothing of it is to be seen before it is finished as a whole."""
+
+    def add(self, entries: Sequence[Numbered]) -> list[tuple[int, str]]:
+        """Add entries; return the lines that cannot be, and why."""
+        ...
+
+    def finish(self) -> None:
+        """Put all of it in force, at once; without this, leaving undoes it."""
+        ...
+
+
+class Register(Protocol):
+    """The port: a store as commands see it. What fails is a StoreError."""
+
+    def key(self, id: str) -> Kept[KeyModel] | None:  # noqa: A002 it is what it is called
+        """Return a key by its id."""
+        ...
+
+    def key_of(self, digest: bytes) -> Kept[KeyModel] | None:
+        """Return a key by its digest."""
+        ...
+
+    def organisation(self, id: str) -> Kept[OrganisationModel] | None:  # noqa: A002 likewise
+        """Return an organisation by its id."""
+        ...
+
+    def every_key(self) -> Iterator[bytes]:
+        """Yield every key as JSON, in the order of the ids."""
+        ...
+
+    def every_organisation(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every organisation, its id and itself as JSON, in the order of the ids."""
+        ...
+
+    def commit(self, changes: Sequence[Change], note: Note) -> None:
+        """Make changes, all of them or none.
+
+        Raises:
+            Conflict: an entry is not as its change expects it, a digest or an id is taken, or an
+                organisation is not there, or still has keys.
+        """
+        ...
+
+    def load(self, note: Note, *, replace: bool) -> AbstractContextManager[Loading]:
+        """Begin an import.
+
+        Args:
+            note: recorded once for all of it.
+            replace: whether entries that are already there are replaced, or are mistakes.
+        """
+        ...
+
+    def history(self, id: str = "") -> Iterator[Recorded]:  # noqa: A002 likewise
+        """Yield the changes of a key or organisation, or all of them, the oldest first."""
+        ...
+
+    def strike(self, strikes: Sequence[Strike]) -> list[Tally]:
+        """Count strikes, each once, and return how each key and rule among them stands."""
+        ...
+
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong with the store itself, beneath its entries."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+def change_key(
+    register: Register,
+    id: str,  # noqa: A002 it is what it is called
+    edit: Callable[[KeyModel], KeyModel],
+    note: Note,
+    *,
+    forgive: bool = False,
+) -> KeyModel | None:
+    """Change a key, whatever else is changing it meanwhile.
+
+    Args:
+        edit: returns the key as it shall be; asked again when another change came first. What is
+            returned unchanged is not written.
+
+    Returns:
+        The key as it is now; None when there is none.
+
+    Raises:
+        Conflict: other changes always came first.
+    """
+    for _ in range(TRIES):
+        kept = register.key(id)
+        if kept is None:
+            return None
+        entry = edit(kept.entry)
+        if entry == kept.entry and not forgive:
+            return entry
+        change = Change(kind=Kind.KEY, id=id, revision=kept.revision, entry=entry, forgive=forgive)
+        try:
+            register.commit([change], note)
+        except Conflict:
+            continue
+        return entry
+    raise Conflict(f"{id}: expected to come first once in {TRIES} tries")
+
+
+def change_organisation(
+    register: Register,
+    id: str,  # noqa: A002 it is what it is called
+    edit: Callable[[OrganisationModel], OrganisationModel],
+    note: Note,
+) -> OrganisationModel | None:
+    """Change an organisation; as `change_key`."""
+    for _ in range(TRIES):
+        kept = register.organisation(id)
+        if kept is None:
+            return None
+        entry = edit(kept.entry)
+        if entry == kept.entry:
+            return entry
+        change = Change(kind=Kind.ORGANISATION, id=id, revision=kept.revision, entry=entry)
+        try:
+            register.commit([change], note)
+        except Conflict:
+            continue
+        return entry
+    raise Conflict(f"{id}: expected to come first once in {TRIES} tries")

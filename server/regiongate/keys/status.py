@@ -1,0 +1,72 @@
+"""What may become of a key: which status may follow which, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from regiongate.keys.entries import EvidenceModel, KeyModel
+from regiongate.keys.record import Status
+from regiongate.keys.register import Note
+from regiongate.keys.strikes import Tally
+
+
+class Refused(Exception):  # noqa: N818 an outcome that is expected, not a fault
+    """A status that may not follow the one there is."""
+
+
+def setting(status: Status, note: Note) -> Callable[[KeyModel], KeyModel]:
+    """Return what gives a key a status, with the reason, who and when.
+
+    What it returns raises Refused for a key that is revoked: that is for good.
+    """
+
+    def edit(key: KeyModel) -> KeyModel:
+        if key.status is Status.REVOKED and status is not Status.REVOKED:
+            raise Refused(f"{key.id}: expected a key that is not revoked")
+        if key.status is status:
+            return key
+        return _with(key, status, note.why, note.who, note.at)
+
+    return edit
+
+
+def suspending(tally: Tally, note: Note) -> Callable[[KeyModel], KeyModel]:
+    """Return what suspends a key for its strikes, with the evidence.
+
+    A key that is not active stays as it is, and so does one that was made active after the last of
+    the strikes.
+    """
+
+    def edit(key: KeyModel) -> KeyModel:
+        since = key.status_at
+        if key.status is not Status.ACTIVE or (since is not None and since >= tally.last):
+            return key
+        suspended = _with(key, Status.SUSPENDED, note.why, note.who, note.at)
+        return suspended.model_copy(update={"evidence": _evidence(tally)})
+
+    return edit
+
+
+def _evidence(tally: Tally) -> EvidenceModel:
+    return EvidenceModel.model_validate(
+        {
+            "rule": tally.rule,
+            "strikes": tally.strikes,
+            "first": tally.first.isoformat(),
+            "last": tally.last.isoformat(),
+            "countries": list(tally.countries),
+        }
+    )
+
+
+def _with(key: KeyModel, status: Status, why: str, who: str, at: datetime) -> KeyModel:
+    return key.model_copy(
+        update={
+            "status": status,
+            "status_reason": why,
+            "status_by": who,
+            "status_at": at,
+            "evidence": None,
+        }
+    )

@@ -1,0 +1,121 @@
+"""Which store a URL means: the one place that knows all of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from regiongate.keys.register import Register
+from regiongate.keys.stores import Source, StoreError, sqlite
+
+FILE: Final = "file"
+
+PATIENCE: Final = 60.0
+"""Seconds that a command waits for; a large import by another one takes a while."""
+
+
+class _Kind(Protocol):
+    """A kind of store that is read through a cache and written by commands."""
+
+    def check(self, url: str) -> None:
+        """Say what is wrong with a URL, in a ValueError."""
+        ...
+
+    def source(self, url: str, base: Path) -> Source: ...
+
+    def register(self, url: str, base: Path, patience: float) -> Register: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Sqlite:
+    def check(self, url: str) -> None:
+        sqlite.Location.of(url, Path())
+
+    def source(self, url: str, base: Path) -> Source:
+        return sqlite.SqliteSource(sqlite.Location.of(url, base))
+
+    def register(self, url: str, base: Path, patience: float) -> Register:
+        return sqlite.SqliteRegister(sqlite.Location.of(url, base), patience)
+
+
+@dataclass(frozen=True, slots=True)
+class _Redis:
+    def check(self, url: str) -> None:
+        if importlib.util.find_spec("redis") is None:
+            raise ValueError("expected the package redis: pip install 'regiongate[redis]'")
+        from regiongate.keys.stores.redis import server  # noqa: PLC0415 an extra
+
+        server.check(url)
+
+    def source(self, url: str, _: Path) -> Source:
+        from regiongate.keys.stores import redis  # noqa: PLC0415 likewise
+
+        return redis.RedisSource(url, name(url))
+
+    def register(self, url: str, _: Path, patience: float) -> Register:
+        from regiongate.keys.stores import redis  # noqa: PLC0415 likewise
+
+        return redis.RedisRegister(url, name(url), patience)
+
+
+_KINDS: Final[Mapping[str, _Kind]] = {
+    "sqlite": _Sqlite(),
+    "redis": _Redis(),
+    "rediss": _Redis(),
+    "unix": _Redis(),
+}
+
+
+def check(url: str) -> str:
+    """Check the URL of a store; return it.
+
+    Raises:
+        ValueError: it names no store that there is, or one that lacks its package.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == FILE and len(url) > len("file:"):
+        return url
+    if scheme not in _KINDS:
+        expected = "file:PATH, sqlite:///PATH, redis://HOST:PORT/DB or rediss://HOST:PORT/DB"
+        raise ValueError(f"expected {expected} (got {scheme or 'no scheme'}:)")
+    _KINDS[scheme].check(url)
+    return url
+
+
+def source(url: str, base: Path) -> Source:
+    """Make what a cache reads a store through; nothing is opened yet.
+
+    Args:
+        url: checked.
+        base: the folder that paths are relative to.
+    """
+    return _KINDS[urlsplit(url).scheme].source(url, base)
+
+
+def register(url: str, base: Path, patience: float = PATIENCE) -> Register:
+    """Open the writing side of a store.
+
+    Args:
+        url: checked.
+        base: the folder that paths are relative to.
+        patience: seconds that other writers, or an answer, are waited for.
+
+    Raises:
+        StoreError: it cannot be opened, or is changed in another way than by commands.
+    """
+    if urlsplit(url).scheme == FILE:
+        raise StoreError(f"{url}: expected a store that commands can use, and this is a key file")
+    return _KINDS[urlsplit(url).scheme].register(url, base, patience)
+
+
+def name(url: str) -> str:
+    """Return a store's URL without the password in it."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{parts.username or ''}:…@{host}").geturl()

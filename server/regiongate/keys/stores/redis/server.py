@@ -1,0 +1,105 @@
+"""The Redis server: how it is reached, what its keys are called, what its errors become.
+
+Everything is under one prefix:
+
+    key:DIGEST      hash: entry (JSON), id, org, revision, added, import
+    ids             hash: the digest of each key by its id
+    org:ID          hash: entry (JSON), revision, added, import
+    orgs            hash: how many keys each organisation has, by its id
+    history         stream: a line for each change; its number is the first part of its id
+    history:KIND:ID list: the numbers of the changes of one key or organisation
+    number          the last change's number
+    lineage         made up when the store began; another one is another store
+    imports         hash: imports that are not finished; what they brought is not there yet
+    imported        hash: the number in the history of each import that is, by its first number
+    import:NUMBER   list: what an unfinished import has brought
+    importing       the import under way; expires when nobody goes on with it
+    forgiven:ID     when the strikes of a key were forgotten
+    strikes:RULE:ID sorted set: strikes of a key by a rule, by their time
+    struck:ID       set: the rules that a key has strikes by
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import redis
+from redis import asyncio as aioredis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from regiongate.keys.stores import StoreError
+
+PREFIX: Final = "regiongate:"
+
+CONNECT_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 0.5
+"""How long an answer may take that Checks or the following of changes wait for."""
+
+
+def client(url: str, patience: float) -> redis.Redis:
+    """Make a client for commands.
+
+    Args:
+        patience: seconds that an answer is waited for.
+
+    A change is never sent twice: of one whose answer is lost it is not known whether it was made.
+    """
+    made: redis.Redis = redis.Redis.from_url(
+        url,
+        socket_timeout=patience,
+        socket_connect_timeout=CONNECT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        client_name="regiongate-keys",
+    )
+    return made
+
+
+def async_client(url: str) -> aioredis.Redis:
+    """Make a client for the event loop that it is first used in."""
+    made: aioredis.Redis = aioredis.Redis.from_url(
+        url,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        retry=AsyncRetry(NoBackoff(), 0),
+        protocol=2,
+        client_name="regiongate",
+    )
+    return made
+
+
+def check(url: str) -> None:
+    """Check a URL, with its options.
+
+    Raises:
+        ValueError: it is not one that the client takes.
+    """
+    try:
+        redis.ConnectionPool.from_url(url).disconnect()
+    except (ValueError, TypeError):
+        # Not what the client says, which may hold the password.
+        raise ValueError("expected redis://[USER:PASSWORD@]HOST[:PORT][/DB]") from None
+
+
+@contextmanager
+def errors(name: str) -> Iterator[None]:
+    """Turn what the client says into a StoreError.
+
+    Args:
+        name: of the store, without a password.
+    """
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as error:
+        said = str(error) or type(error).__name__
+        raise StoreError(f"{name}: expected a store that answers ({said})") from None
+
+
+def text(value: Any) -> str:
+    """Read text."""
+    return value.decode() if isinstance(value, bytes) else str(value or "")

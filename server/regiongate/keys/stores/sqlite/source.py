@@ -1,0 +1,228 @@
+"""Reading keys from an SQLite file, off the event loop's thread.
+
+A change by any process shows in PRAGMA data_version (https://sqlite.org/pragma.html), and in the
+history what it was. A file that is put in the place of this one is a change of everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from regiongate.keys import entries
+from regiongate.keys.entries import EntryError
+from regiongate.keys.record import KeyRecord
+from regiongate.keys.stores import Changes, StoreError
+from regiongate.keys.stores.gathering import Answers, Gathered
+from regiongate.keys.stores.sqlite.database import Identity, Location
+from regiongate.policy.exemptions import Exemption
+
+POLL_SECONDS: Final = 0.2
+POLL_DEADLINE: Final = 1.0
+"""Seconds after which a file that does not answer counts as away."""
+READERS: Final = 2
+MANY: Final = 1000
+"""Changes at once that are told as a change of everything."""
+
+T = TypeVar("T")
+
+
+class SqliteSource:
+    """The reading side of an SQLite file."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._readers = _Readers(location, READERS, "keys")
+        self._watcher = _Readers(location, 1, "keys-changes")
+        self._watch = _Watch(location)
+        self._asked = False
+        self._gathered = Gathered(self._look_up, READERS)
+
+    async def get(self, digest: bytes) -> KeyRecord | None:
+        """Return the record of a key by its digest; None when the key is unknown."""
+        return await self._gathered.get(digest)
+
+    async def changes(self) -> Changes:
+        """Wait for a poll's time, and tell what has changed since the last."""
+        if self._asked:
+            await asyncio.sleep(POLL_SECONDS)
+        self._asked = True
+        try:
+            async with asyncio.timeout(POLL_DEADLINE):
+                changes, reopen = await self._watcher.run(self._watch.look)
+        except TimeoutError:
+            raise StoreError(f"{self._location}: expected an answer in {POLL_DEADLINE} s") from None
+        if reopen:
+            self._readers.reopen()
+            self._watcher.reopen()
+        return changes
+
+    def exemptions(self) -> Iterator[tuple[str, Exemption]]:
+        """Yield every exemption in the file, with the id of a key that it belongs to."""
+        connection = self._location.read()
+        try:
+            with self._location.errors():
+                for row in connection.execute(_EXEMPT):
+                    record = self._record(*row)
+                    yield from ((record.id, one) for one in record.profile.exemptions)
+        finally:
+            connection.close()
+
+    async def close(self) -> None:
+        """Let go of files and threads; a later call opens them anew."""
+        await asyncio.to_thread(self._readers.close)
+        await asyncio.to_thread(self._watcher.close)
+        self._asked = False
+
+    async def _look_up(self, digests: Sequence[bytes]) -> Answers:
+        def all_of_them(connection: sqlite3.Connection) -> Answers:
+            return {digest: self._get(connection, digest) for digest in digests}
+
+        return await self._readers.run(all_of_them)
+
+    def _get(self, connection: sqlite3.Connection, digest: bytes) -> KeyRecord | StoreError | None:
+        row = connection.execute(_GET, (digest,)).fetchone()
+        try:
+            return self._record(*row) if row else None
+        except StoreError as error:
+            return error
+
+    def _record(self, key: bytes, org: str | None, organisation: bytes | None) -> KeyRecord:
+        if org is not None and organisation is None:
+            # What the organisation forbids would be allowed.
+            raise StoreError(f"{self._location}: expected the organisation {org} of a key")
+        try:
+            return entries.record_of(key, organisation)
+        except EntryError as error:
+            raise StoreError(f"{self._location}: expected an entry ({error})") from None
+
+
+_JOINED: Final = (
+    "SELECT keys.entry, keys.org, organisations.entry"
+    " FROM keys LEFT JOIN organisations ON organisations.id = keys.org"
+)
+_GET: Final = f"{_JOINED} WHERE digest = ?"
+_EXEMPT: Final = (
+    f"{_JOINED} WHERE instr(keys.entry, '\"exemptions\"')"
+    " OR instr(organisations.entry, '\"exemptions\"')"
+)
+
+
+class _Watch:
+    """What was last seen of the file; used by one thread."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._file: Identity | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._data_version = 0
+        self._number = 0
+        self._at = ""
+
+    def look(self, connection: sqlite3.Connection) -> tuple[Changes, bool]:
+        """Return the changes, and whether the file is another one that must be opened anew."""
+        file = self._location.identity
+        if connection is not self._connection:
+            self._connection, self._file, self._data_version = connection, file, -1
+            return self._everything(connection), False
+        if file != self._file:
+            self._connection = None
+            return self._everything(connection), True
+        (data_version,) = connection.execute("PRAGMA data_version").fetchone()
+        if data_version == self._data_version:
+            return Changes(version=str(self._number)), False
+        self._data_version = data_version
+        return self._recorded(connection), False
+
+    def _everything(self, connection: sqlite3.Connection) -> Changes:
+        row = connection.execute(
+            "SELECT number, at FROM history ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        self._number, self._at = row or (0, "")
+        return Changes(version=str(self._number), everything=True)
+
+    def _recorded(self, connection: sqlite3.Connection) -> Changes:
+        rows = connection.execute(_SINCE, (self._number, MANY + 2)).fetchall()
+        known = rows[:1] == [] if not self._number else bool(rows) and self._is_last(rows[0])
+        fresh = rows if not self._number else rows[1:]
+        if self._number and not known:
+            # Not the history that was seen before: a backup was restored over it.
+            return self._everything(connection)
+        if len(fresh) > MANY or any(kind == "import" for _, _, kind, *_ in fresh):
+            return self._everything(connection)
+        if fresh:
+            self._number, self._at = fresh[-1][:2]
+        return Changes(
+            version=str(self._number),
+            digests=frozenset(one for *_, new, old in fresh for one in (new, old) if one),
+            organisations=frozenset(row[3] for row in fresh if row[2] == "organisation"),
+        )
+
+    def _is_last(self, row: tuple[int, str]) -> bool:
+        return tuple(row[:2]) == (self._number, self._at)
+
+
+_SINCE: Final = (
+    "SELECT number, at, kind, id, digest, old_digest FROM history WHERE number >= ?"
+    " ORDER BY number LIMIT ?"
+)
+
+
+class _Readers:
+    """Threads with a connection each."""
+
+    def __init__(self, location: Location, threads: int, name: str) -> None:
+        self._location = location
+        self._threads = threads
+        self._name = name
+        self._pool: ThreadPoolExecutor | None = None
+        self._mine = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._generation = 0
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something with a connection in one of the threads."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix=self._name)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._do, work)
+
+    def reopen(self) -> None:
+        """Let every thread open the file anew before its next work."""
+        self._generation += 1
+
+    def close(self) -> None:
+        """End the threads once they have done what they are doing."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
+        self._mine = threading.local()
+
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._connection()
+        try:
+            with self._location.errors():
+                return work(connection)
+        except StoreError:
+            self._mine.generation = -1
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        mine: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if mine is None or self._mine.generation != self._generation:
+            if mine is not None:
+                mine.close()
+                self._opened.remove(mine)
+                self._mine.connection = None
+            generation = self._generation
+            self._mine.connection = self._location.read()
+            self._mine.generation = generation
+            self._opened.append(self._mine.connection)
+        connection: sqlite3.Connection = self._mine.connection
+        return connection

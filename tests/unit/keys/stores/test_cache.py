@@ -1,0 +1,413 @@
+"""What is remembered of a store, for how long, and what is asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from regiongate.keys.cache import CachedStore, Limits
+from regiongate.keys.record import KeyRecord, Profile
+from regiongate.keys.stores import Changes, StoreError
+from regiongate.policy.exemptions import Exemption
+
+A, B, C, D = (bytes([number]) * 32 for number in range(4))
+SECOND = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Fake:
+    """A store in memory that tells what it is told to, and counts what it is asked."""
+
+    records: dict[bytes, KeyRecord] = field(default_factory=dict)
+    asked: list[bytes] = field(default_factory=list)
+    told: asyncio.Queue[Changes | StoreError] = field(default_factory=asyncio.Queue)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    at_once: int = 0
+    most_at_once: int = 0
+    failing: bool = False
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def get(self, digest: bytes) -> KeyRecord | None:
+        self.asked.append(digest)
+        found = self.records.get(digest)
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            await self.gate.wait()
+        finally:
+            self.at_once -= 1
+        if self.failing:
+            raise StoreError("fake: expected to work")
+        return found
+
+    async def changes(self) -> Changes:
+        told = await self.told.get()
+        if isinstance(told, StoreError):
+            raise told
+        return told
+
+    def exemptions(self) -> Iterator[tuple[str, Exemption]]:
+        yield from ()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A cache that follows a fake store."""
+
+    store: CachedStore
+    fake: Fake
+    clock: Clock
+
+    async def tell(self, version: str = "2", **changes: Any) -> None:
+        """Tell the cache of changes, and wait until it knows."""
+        self.fake.told.put_nowait(Changes(version=version, **changes))
+        await settle()
+
+    async def fall_silent(self) -> None:
+        """Let the store be away for a while, and wait until the cache knows."""
+        self.clock.now += 1
+        self.fake.told.put_nowait(StoreError("fake: expected to be there"))
+        await settle()
+
+
+async def settle() -> None:
+    """Let everything happen that can happen now."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def scene(**limits: Any) -> AsyncIterator[Scene]:
+    """Set a scene in which A belongs to acme, B to nobody, and C is not known."""
+    fake, clock = Fake({A: KeyRecord(id="a", org="acme"), B: KeyRecord(id="b")}), Clock()
+    store = CachedStore("fake", fake, Limits(**limits), clock)
+    task = asyncio.create_task(store.run())
+    made = Scene(store, fake, clock)
+    await made.tell("1", everything=True)
+    yield made
+    task.cancel()
+    await asyncio.wait([task])
+    assert fake.closed
+
+
+def at_once(coroutine: Any) -> Any:
+    """Return what a coroutine comes to that waits for nothing."""
+    with pytest.raises(StopIteration) as done:
+        coroutine.send(None)
+    return done.value.value
+
+
+async def test_what_is_remembered_is_not_waited_for() -> None:
+    """A key is asked for once, and then known without a suspension, and as the same value."""
+    async with scene() as one:
+        first = await one.store.find(A)
+        assert at_once(one.store.find(A)) is first
+        assert await one.store.find(C) is None
+        assert at_once(one.store.find(C)) is None
+        assert one.fake.asked == [A, C]
+
+
+async def test_one_look_up_for_all_who_wait() -> None:
+    """Checks that want one key at the same time share a look-up, also if one of them goes away."""
+    async with scene() as one:
+        one.fake.gate.clear()
+        tasks = [asyncio.create_task(one.store.find(A)) for _ in range(5)]
+        await settle()
+        tasks[0].cancel()
+        await settle()
+        one.fake.gate.set()
+        found = await asyncio.gather(*tasks[1:])
+        assert {record.id for record in found if record} == {"a"}
+        assert one.fake.asked == [A]
+
+
+async def test_no_more_look_ups_than_allowed_are_under_way() -> None:
+    """The others wait for their turn."""
+    async with scene(concurrent=3, deadline=60 * SECOND) as one:
+        one.fake.gate.clear()
+        some = [asyncio.create_task(one.store.find(bytes([n]) * 32)) for n in range(50, 70)]
+        await settle()
+        one.fake.gate.set()
+        await asyncio.gather(*some)
+        assert one.fake.most_at_once == 3
+
+
+async def test_a_flood_of_unknown_keys_pushes_out_no_known_one() -> None:
+    """Known and unknown keys are remembered apart, as many of each as `size`."""
+    async with scene(size=2) as one:
+        await one.store.find(A)
+        await one.store.find(B)
+        for number in range(10, 100):
+            assert await one.store.find(bytes([number]) * 32) is None
+        one.fake.asked.clear()
+        assert at_once(one.store.find(A))
+        assert at_once(one.store.find(B))
+        assert len(one.store) == 2
+        assert len(one.store._unknown) == 2
+
+
+async def test_the_longest_unused_is_pushed_out() -> None:
+    """The cache holds `size` keys; one that was wanted lately stays."""
+    async with scene(size=2) as one:
+        one.fake.records |= {C: KeyRecord(id="c", org="acme")}
+        for digest in (A, B, A, C):
+            await one.store.find(digest)
+        one.fake.asked.clear()
+        await one.store.find(A)
+        await one.store.find(C)
+        assert one.fake.asked == []
+        await one.store.find(B)
+        assert one.fake.asked == [B]
+
+
+# ------------------------------------------------------------------------------------- changes
+
+
+async def test_a_changed_key_is_asked_for_again() -> None:
+    """And the answer is another value; what has not changed is the same one."""
+    async with scene() as one:
+        first, other = await one.store.find(A), await one.store.find(B)
+        one.fake.records[A] = KeyRecord(id="a", org="acme", status_reason="new")
+        await one.tell(digests=frozenset({A, B}))
+        assert await one.store.find(A) is not first
+        assert await one.store.find(B) is other
+        assert one.store.version == "2"
+
+
+async def test_a_new_key_is_known() -> None:
+    """That a key was unknown is forgotten when it is added."""
+    async with scene() as one:
+        assert await one.store.find(C) is None
+        one.fake.records[C] = KeyRecord(id="c")
+        await one.tell(digests=frozenset({C}))
+        assert await one.store.find(C)
+
+
+async def test_a_changed_organisation_changes_its_keys() -> None:
+    """Only they are asked for again."""
+    async with scene() as one:
+        await one.store.find(A)
+        await one.store.find(B)
+        one.fake.records[A] = KeyRecord(id="a", org="acme", profile=Profile(plan="new"))
+        await one.tell(organisations=frozenset({"acme"}))
+        one.fake.asked.clear()
+        record = await one.store.find(A)
+        await one.store.find(B)
+        assert record is not None
+        assert record.profile.plan == "new"
+        assert one.fake.asked == [A]
+
+
+async def test_a_change_of_everything() -> None:
+    """Everything is asked for again, and unknown keys as well."""
+    async with scene() as one:
+        for digest in (A, C):
+            await one.store.find(digest)
+        await one.tell(everything=True)
+        one.fake.asked.clear()
+        for digest in (A, C):
+            await one.store.find(digest)
+        assert one.fake.asked == [A, C]
+
+
+OVERTAKING: dict[str, dict[str, Any]] = {
+    "the key": {"digests": frozenset({A})},
+    "an organisation": {"organisations": frozenset({"acme"})},
+    "everything": {"everything": True},
+}
+
+
+@pytest.mark.parametrize("changes", OVERTAKING.values(), ids=OVERTAKING)
+async def test_a_change_during_a_look_up(changes: dict[str, Any]) -> None:
+    """What was read before a change is not remembered after it."""
+    async with scene() as one:
+        one.fake.gate.clear()
+        early = asyncio.create_task(one.store.find(A))
+        await settle()
+        one.fake.records[A] = KeyRecord(id="a", status_reason="new")
+        await one.tell(**changes)
+        one.fake.gate.set()
+        await early
+        record = await one.store.find(A)
+        assert record is not None
+        assert record.status_reason == "new"
+
+
+async def test_a_key_that_is_gone_is_unknown() -> None:
+    """A removed key is not found any more."""
+    async with scene() as one:
+        await one.store.find(A)
+        del one.fake.records[A]
+        await one.tell(digests=frozenset({A}))
+        assert await one.store.find(A) is None
+        assert len(one.store) == 0
+        assert one.store._by_organisation == {}
+
+
+# ---------------------------------------------------------------------------------------- time
+
+
+async def test_after_its_time_a_key_is_renewed_beside() -> None:
+    """While the store is followed, nobody waits for the renewal."""
+    async with scene(ttl=30 * SECOND) as one:
+        first = await one.store.find(A)
+        one.fake.records[A] = KeyRecord(id="a", status_reason="by hand")
+        one.clock.now += 31
+        await one.tell()
+        assert at_once(one.store.find(A)) is first
+        await settle()
+        renewed = at_once(one.store.find(A))
+        assert renewed.status_reason == "by hand"
+
+
+async def test_after_its_time_an_unfollowed_key_is_waited_for() -> None:
+    """Where nothing was heard of changes lately, what is old is not good enough."""
+    async with scene(ttl=30 * SECOND) as one:
+        await one.store.find(A)
+        one.fake.records[A] = KeyRecord(id="a", status_reason="new")
+        one.clock.now += 31
+        record = await one.store.find(A)
+        assert record is not None
+        assert record.status_reason == "new"
+
+
+async def test_after_its_time_an_unknown_key_is_asked_for_again() -> None:
+    """An unknown key is remembered for negative_ttl."""
+    async with scene(negative_ttl=5 * SECOND) as one:
+        await one.store.find(C)
+        one.clock.now += 4.9
+        assert at_once(one.store.find(C)) is None
+        one.clock.now += 0.2
+        await one.store.find(C)
+        assert one.fake.asked == [C, C]
+
+
+# ----------------------------------------------------------------------------------- being away
+
+
+async def test_a_look_up_that_hangs() -> None:
+    """A key that is not remembered is unknown after the deadline; one that was changed is old."""
+    async with scene(deadline=timedelta(milliseconds=20)) as one:
+        first = await one.store.find(A)
+        await one.tell(digests=frozenset({A}))
+        one.fake.gate.clear()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        assert await one.store.find(B) is None
+        assert await one.store.find(A) is first
+        assert loop.time() - started < 1.0
+        assert one.store.counts.failures == 2
+
+
+async def test_a_store_that_is_away_is_not_asked() -> None:
+    """What is remembered goes on past its time; nothing else is known; nothing is waited for."""
+    async with scene(ttl=SECOND) as one:
+        first = await one.store.find(A)
+        await one.fall_silent()
+        one.clock.now += 3600
+        one.fake.asked.clear()
+        assert at_once(one.store.find(A)) is first
+        assert at_once(one.store.find(B)) is None
+        assert one.fake.asked == []
+        assert one.store.is_away
+
+
+async def test_a_store_that_answers_is_not_away() -> None:
+    """One that is slow to tell of changes, and still answers look-ups, is asked."""
+    async with scene() as one:
+        await one.store.find(A)
+        one.fake.told.put_nowait(StoreError("fake: expected to be quick"))
+        await settle()
+        assert not one.store.is_away
+        assert await one.store.find(B)
+
+
+async def test_a_store_that_is_back_is_asked() -> None:
+    """The first word that is heard ends the outage."""
+    async with scene() as one:
+        await one.fall_silent()
+        assert at_once(one.store.find(B)) is None
+        one.fake.told.put_nowait(Changes(version="3", everything=True))
+        await until_back(one)
+        assert await one.store.find(B)
+
+
+async def until_back(one: Scene) -> None:
+    """Wait until the cache knows that its store is back."""
+    for _ in range(500):
+        if not one.store.is_away:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the store is away for good")
+
+
+async def test_with_deny_nothing_passes_for_unknown() -> None:
+    """What is remembered holds for its time; what is not is refused."""
+    async with scene(ttl=30 * SECOND, deny_when_away=True) as one:
+        await one.store.find(A)
+        await one.fall_silent()
+        assert at_once(one.store.find(A))
+        for digest in (A, B):
+            one.clock.now += 31
+            with pytest.raises(StoreError, match=r"^fake: expected an answer, and it is away$"):
+                await one.store.find(digest)
+        assert one.store.counts.refused == 2
+
+
+async def test_a_look_up_that_fails() -> None:
+    """It is treated as one that hangs."""
+    async with scene(deny_when_away=True) as one:
+        one.fake.failing = True
+        with pytest.raises(StoreError):
+            await one.store.find(B)
+        one.fake.failing = False
+        assert await one.store.find(B)
+
+
+async def test_how_long_the_store_was_not_heard_of() -> None:
+    """The age is told in seconds, and is 0 while the store is there."""
+    async with scene() as one:
+        now = datetime.now(UTC)
+        assert one.store.age(now) == 0
+        assert one.store.age(now + 30 * SECOND) == pytest.approx(30, abs=2)
+
+
+def test_what_has_never_been_heard_of_has_no_age() -> None:
+    """A command that asks once does not follow its store."""
+    assert CachedStore("fake", Fake(), Limits()).age(datetime.now(UTC)) == 0
+
+
+async def test_the_log_names_the_store_once(caplog: pytest.LogCaptureFixture) -> None:
+    """An outage is one line when it begins and one when it ends."""
+    caplog.set_level("INFO")
+    async with scene() as one:
+        await one.fall_silent()
+        one.fake.told.put_nowait(StoreError("fake: expected to be there"))
+        one.fake.told.put_nowait(Changes(version="3"))
+        await until_back(one)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the key store is away: fake: expected to be there",
+        "fake answers again",
+    ]

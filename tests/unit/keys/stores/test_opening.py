@@ -1,0 +1,76 @@
+"""Which store a URL means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from regiongate.keys.stores import StoreError, opening
+from regiongate.keys.stores.sqlite import Location
+
+GOOD = [
+    "file:keys.yaml",
+    "sqlite:///keys.db",
+    "sqlite:////var/keys.db",
+    "sqlite:///keys.db?mode=ro",
+    "redis://127.0.0.1:6379/0",
+    "rediss://user:secret@host/1?ssl_ca_certs=/ca.pem",
+    "unix:///run/redis.sock?db=2",
+]
+KINDS = "expected file:PATH, sqlite:///PATH, redis://HOST:PORT/DB or rediss://HOST:PORT/DB"
+SQLITE = "expected sqlite:///PATH, perhaps with ?mode=ro"
+REDIS = "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB]"
+BAD = {
+    "": f"{KINDS} (got no scheme:)",
+    "keys.yaml": f"{KINDS} (got no scheme:)",
+    "file:": f"{KINDS} (got file:)",
+    "etcd://host": f"{KINDS} (got etcd:)",
+    "sqlite:": SQLITE,
+    "sqlite://host/keys.db": SQLITE,
+    "sqlite:///keys.db?mode=rw": SQLITE,
+    "sqlite:///keys.db?cache=shared": SQLITE,
+    "redis://:secret@host:port/0": REDIS,
+}
+PATHS = {
+    "sqlite:///keys.db": Location(Path("/etc/regiongate/keys.db")),
+    "sqlite:////var/keys.db": Location(Path("/var/keys.db")),
+    "sqlite:///a%20b/keys.db?mode=ro": Location(Path("/etc/regiongate/a b/keys.db"), True),  # noqa: FBT003 a row of a table
+}
+NAMES = {
+    "redis://:secret@host:6379/0": "redis://:…@host:6379/0",
+    "rediss://user:secret@host/0": "rediss://user:…@host/0",
+    "sqlite:///keys.db": "sqlite:///keys.db",
+}
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_a_url_that_names_a_store(url: str) -> None:
+    """It is returned as it is."""
+    assert opening.check(url) == url
+
+
+@pytest.mark.parametrize(("url", "said"), BAD.items())
+def test_a_url_that_names_none(url: str, said: str) -> None:
+    """It is said what was expected, without a password."""
+    with pytest.raises(ValueError, match=r"^expected") as refused:
+        opening.check(url)
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(("url", "location"), PATHS.items())
+def test_where_a_file_is(url: str, location: Location) -> None:
+    """Relative to a folder, unless there is one slash more."""
+    assert Location.of(url, Path("/etc/regiongate")) == location
+
+
+@pytest.mark.parametrize(("url", "name"), NAMES.items())
+def test_a_name_holds_no_password(url: str, name: str) -> None:
+    """Logs and errors name a store by it."""
+    assert opening.name(url) == name
+
+
+def test_commands_do_not_change_a_key_file() -> None:
+    """It is edited by people."""
+    with pytest.raises(StoreError, match=r"^file:keys.yaml: expected a store that commands can"):
+        opening.register("file:keys.yaml", Path())
