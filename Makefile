@@ -8,7 +8,7 @@ READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test lint types protos bench clean
+.PHONY: help demo run test lint types protos bench clean soak
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
@@ -21,6 +21,9 @@ run: $(READY)  ## keep the demonstration running and print curl lines to try, un
 
 test: $(READY)  ## run every test, those against the real Envoy included
 	$(BIN)/python -m pytest
+
+soak: $(READY)  ## the same faults as in `make test`, for longer: about an hour
+	REGIONGATE_SOAK=1 $(BIN)/python -m pytest -s tests/integration/faults tests/integration/workers
 
 lint: $(READY)  ## check style and format
 	$(BIN)/ruff check

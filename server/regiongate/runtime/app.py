@@ -1,46 +1,112 @@
-"""The composition root: makes everything, serves until it is told to stop, and stops in order."""
+"""The composition root: one process that serves, or a parent and a worker for each address.
+
+Which of them this process is decides what is made here; what each is composed of, it says itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any
 
-from grpc import aio
-
-from regiongate.extauthz.service import Authorization, Event
-from regiongate.runtime import engines, tls
+from regiongate.runtime import admin, config
 from regiongate.runtime.config import Settings
-from regiongate.runtime.state import State
-from regiongate.telemetry.decision_log import STDOUT, DecisionLog
+from regiongate.runtime.parent import end_with_parent
+from regiongate.runtime.report import Report, Summary
+from regiongate.runtime.reporting import reporting
+from regiongate.runtime.supervisor import REPORT_SECONDS, STOP_MARGIN, Supervisor
+from regiongate.runtime.worker import Post, Worker
 
-POLL_SECONDS: Final = 0.4
-"""How often files are looked at; a change counts when it has held still for one such time."""
-
-_LOG: Final = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
-def run(path: Path, ready: Callable[[str], None]) -> None:
-    """Serve as regiongate.yaml says, until SIGTERM or SIGINT.
+def run(path: Path, arguments: Sequence[str] = ()) -> int:
+    """Serve as regiongate.yaml says, until SIGTERM or SIGINT, and return the exit code.
 
     Args:
         path: of regiongate.yaml.
-        ready: is told in one line when Checks are answered.
+        arguments: of the command line that worker processes are to have too.
 
     Raises:
         DocumentError, LoadError: a file cannot be used.
         BindError: an address cannot be listened on.
     """
-    state = State(path)
+    settings = config.read(path)
+    with ExitStack() as closing:
+        if len(settings.listen.grpc) > 1:
+            return _supervise(path, settings, arguments, closing)
+        return _serve(path, settings, closing)
+
+
+def work(path: Path, post: Post, report_to: int) -> None:
+    """Be one of several workers, until SIGTERM or the end of the parent.
+
+    Args:
+        path: of regiongate.yaml.
+        post: which worker, and where it listens.
+        report_to: a descriptor that the parent reads from.
+
+    Raises:
+        DocumentError, LoadError: a file cannot be used.
+        BindError: the address cannot be listened on.
+    """
+    shutdown = config.read(path).shutdown
+    end_with_parent((shutdown.notice + shutdown.grace).total_seconds() + STOP_MARGIN)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, ExitStack() as closing:
-        log = _decision_log(state.configured.settings, path.parent)
-        if log is not None:
-            closing.callback(log.close)
-        runner.run(_serve(state, path.parent, log, ready))
+        worker = Worker(path, post, closing)
+
+        async def serve() -> None:
+            with reporting(report_to, worker.report, REPORT_SECONDS) as now:
+                await worker.serve(ready=now)
+
+        runner.run(serve())
+
+
+def _serve(path: Path, settings: Settings, closing: ExitStack) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        worker = Worker(path, None, closing)
+        shown = _admin(settings, lambda: Summary(reports=[worker.report()]), closing)
+        runner.run(worker.serve(ready=lambda: _announce([worker.report()], shown)))
+    return 0
+
+
+def _supervise(path: Path, settings: Settings, arguments: Sequence[str], closing: ExitStack) -> int:
+    async def supervise() -> int:
+        supervisor = Supervisor(path, settings, arguments)
+        ledger = supervisor.ledger
+        shown = _admin(settings, ledger.summary, closing)
+        return await supervisor.run(ready=lambda: _announce(ledger.summary().reports, shown))
+
+    return asyncio.run(supervise())
+
+
+def _admin(settings: Settings, summary: Callable[[], Summary], closing: ExitStack) -> str:
+    """Serve the admin address, where there is one, and return it as it is bound."""
+    listen = settings.listen
+    if listen.admin is None:
+        return "off"
+    pages = admin.pages(summary)
+    return closing.enter_context(admin.served(listen.admin, pages, listen.socket_mode))
+
+
+def _announce(reports: Sequence[Report], shown: str) -> None:
+    """Say in a few lines what is in force."""
+    info: Any = reports[0].info
+    where = ", ".join(one.address for one in reports)
+    _LOG.info("serving on %s (engine %s)", where, info["engine"])
+    policy, database, keys = info["policy"], info["database"], info["keys"]
+    _LOG.info(
+        "policy %s: %d policies, %d rules, digest %s",
+        *(policy["file"], policy["policies"], policy["rules"], policy["digest"][:12]),
+    )
+    _LOG.info(
+        "database %s: %s of %s", *(database["file"], database["type"], database["built"][:10])
+    )
+    _LOG.info("keys %s, version %s", keys["store"], keys["version"][:12] or "none")
+    _LOG.info("admin %s, decision log %s, TLS %s", shown, info["decision_log"], info["tls"])
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -49,65 +115,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _decision_log(settings: Settings, base: Path) -> DecisionLog | None:
-    written = settings.decision_log
-    if written is None:
-        return None
-    path = None if written.path == STDOUT else base / written.path
-    return DecisionLog(path, written.sample_allowed)
-
-
-async def _serve(
-    state: State, base: Path, log: DecisionLog | None, ready: Callable[[str], None]
-) -> None:
-    settings = state.configured.settings
-    engine = engines.choose(settings.engine, tls=settings.tls is not None)
-    authorization = Authorization(state.snapshot, log.write if log else _unrecorded)
-    server = engines.Server(engine, _handler(authorization), tls.credentials(settings.tls, base))
-    stop = asyncio.Event()
-    _listen_to_signals(stop, state, log)
-    bound = await server.start(settings.listen.grpc)
-    polling = asyncio.create_task(_poll(state))
-    ready(f"serving on {', '.join(bound)} (engine {engine})")
-    await stop.wait()
-    _LOG.info("stopping: health says NOT_SERVING, then calls under way are finished")
-    polling.cancel()
-    await server.leave()
-    await asyncio.sleep(settings.shutdown.notice.total_seconds())
-    await server.stop(settings.shutdown.grace.total_seconds())
-
-
-def _handler(authorization: Authorization) -> engines.Handler:
-    async def check(data: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
-        return await authorization.check(data, context.invocation_metadata() or ())
-
-    return check
-
-
-def _unrecorded(_: Event) -> None:
-    """Take no note of a decision: no log is configured."""
-
-
-def _listen_to_signals(stop: asyncio.Event, state: State, log: DecisionLog | None) -> None:
-    loop = asyncio.get_running_loop()
-    reloading = set[asyncio.Future[None]]()
-
-    def reload() -> None:
-        if log is not None:
-            log.reopen()
-        # Kept in the set while it runs: the loop itself holds no more than a weak reference.
-        task = loop.run_in_executor(None, state.reload)
-        reloading.add(task)
-        task.add_done_callback(reloading.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(ending, stop.set)
-
-
-async def _poll(state: State) -> None:
-    while True:
-        await asyncio.sleep(POLL_SECONDS)
-        await asyncio.to_thread(state.poll)

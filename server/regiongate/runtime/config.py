@@ -5,6 +5,8 @@ Nothing here opens a file but the configuration itself; `parts` makes the things
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -21,9 +23,22 @@ from regiongate.address import (
     Peer,
 )
 from regiongate.countries import countries
-from regiongate.documents import Document, DocumentError, Model, check, parse, shown
+from regiongate.documents import (
+    Document,
+    DocumentError,
+    Integer,
+    Model,
+    Number,
+    Switch,
+    check,
+    parse,
+    shown,
+)
 from regiongate.durations import delay, duration
+from regiongate.keys.cache import Limits as CacheLimits
+from regiongate.keys.digest import Digester
 from regiongate.keys.extraction import Extractor, FromHeader, FromMetadata
+from regiongate.keys.stores import opening
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Delay = Annotated[timedelta, BeforeValidator(delay)]
@@ -31,11 +46,14 @@ Header = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=
 """A header's name, lower-case as Envoy sends it."""
 
 
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+
+
 def _listener(text: str) -> str:
     if text.startswith("unix:") and len(text) > len("unix:"):
         return text
     host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 2**16):
+    if not (colon and host and _PORT.fullmatch(port) and int(port) < 2**16):
         raise ValueError(f"expected host:port or unix:/path (got {shown(text)})")
     return text
 
@@ -64,27 +82,51 @@ def _country(text: str) -> str:
     return text
 
 
+def _mode(text: Any) -> int:
+    if isinstance(text, str) and re.fullmatch("0?[0-7]{3}", text):
+        return int(text, 8)
+    raise ValueError(f'expected octal digits in quotes such as "0660" (got {shown(text)})')
+
+
 Listener = Annotated[str, AfterValidator(_listener)]
+Mode = Annotated[int, BeforeValidator(_mode)]
+"""The permissions of a file."""
 Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Probe = Annotated[str, AfterValidator(_address)]
 Country = Annotated[str, AfterValidator(_country)]
 
 
 class Listen(Model):
-    """Where Envoy and people reach the process."""
+    """Where Envoy and people reach the process; Envoy's each has a worker process of its own."""
 
     grpc: Annotated[list[Listener], Field(min_length=1)] = Field(
         default_factory=lambda: ["127.0.0.1:9191"]
     )
     admin: Listener | None = None
+    socket_mode: Mode = 0o660
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Listen:
+        fixed = [one for one in (*self.grpc, self.admin) if one and not one.endswith(":0")]
+        for one in fixed:
+            if fixed.count(one) > 1:
+                raise ValueError(f"expected every address once (got {one} more than once)")
+        return self
 
 
 class Tls(Model):
-    """What the grpcio engine proves itself with, and whom it asks to."""
+    """What the grpcio engine proves itself with, whom it asks to, and who may ask."""
 
     cert: str
     key: str
     client_ca: str | None = None
+    clients: Annotated[list[str], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _verified(self) -> Tls:
+        if self.clients is not None and self.client_ca is None:
+            raise ValueError("expected client_ca where clients are named: it vouches for them")
+        return self
 
 
 class ClientAddress(Model):
@@ -93,9 +135,9 @@ class ClientAddress(Model):
     source: Literal["envoy", "xff", "header", "peer"] = "envoy"
     metadata: Header = CLIENT_ADDRESS_METADATA
     header: Header | None = None
-    trusted_hops: int | None = None
+    trusted_hops: Integer | None = None
     trusted_proxies: list[Range] = Field(default_factory=list)
-    envoy_appends: bool = True
+    envoy_appends: Switch = True
 
     @model_validator(mode="after")
     def _fits(self) -> ClientAddress:
@@ -112,7 +154,7 @@ class ClientAddress(Model):
         """Return the source of the client's address that this section describes."""
         match self.source:
             case "envoy":
-                return EnvoyMetadata(self.metadata)
+                return EnvoyMetadata(self.metadata, tuple(self.trusted_proxies))
             case "xff":
                 return ForwardedFor(
                     trusted_hops=self.trusted_hops,
@@ -125,7 +167,7 @@ class ClientAddress(Model):
 
 
 _OPTIONS: Final = {
-    "envoy": {"metadata"},
+    "envoy": {"metadata", "trusted_proxies"},
     "xff": {"trusted_hops", "trusted_proxies", "envoy_appends"},
     "header": {"header", "trusted_proxies"},
     "peer": set[str](),
@@ -141,7 +183,7 @@ class Geo(Model):
     max_age: Duration | None = None
     on_stale: Literal["serve", "unknown"] = "serve"
     probes: dict[Probe, Country] = Field(default_factory=dict)
-    require_c_extension: bool = False
+    require_c_extension: Switch = False
 
 
 class Extract(Model):
@@ -172,35 +214,89 @@ class Extract(Model):
 class Cache(Model):
     """How much of a remote store is remembered, and how long."""
 
-    size: int = Field(default=100_000, gt=0)
+    size: Integer = Field(default=100_000, gt=0)
     ttl: Duration = timedelta(seconds=30)
     negative_ttl: Duration = timedelta(seconds=5)
 
 
-def _store(url: str) -> str:
-    if not (url.startswith("file:") and len(url) > len("file:")):
-        raise ValueError(
-            f"expected file:PATH, the one kind of store there is yet (got {shown(url)})"
-        )
-    return url
+class Lookup(Model):
+    """What a Check waits for when its key is not remembered."""
+
+    deadline: Duration = timedelta(milliseconds=50)
+    concurrent: Integer = Field(default=64, gt=0)
 
 
 class Keys(Model):
     """Where keys are found in a request, and what is known about them."""
 
     extract: list[Extract] = Field(default_factory=list)
-    store: Annotated[str, AfterValidator(_store)] | None = None
+    store: Annotated[str, AfterValidator(opening.check)] | None = None
     pepper_file: str | None = None
+    previous_pepper_file: str | None = None
     cache: Cache = Cache()
+    lookup: Lookup = Lookup()
     on_store_error: Literal["stale", "deny"] = "stale"
+
+    def digester(self, base: Path, read: Callable[[Path], str]) -> Digester:
+        """Make what digests keys.
+
+        Args:
+            base: the folder that paths are relative to.
+            read: returns the text of a file.
+        """
+
+        def pepper(name: str | None) -> bytes:
+            return read(base / name).strip().encode() if name is not None else b""
+
+        if self.previous_pepper_file is None:
+            return Digester(pepper(self.pepper_file))
+        return Digester(pepper(self.pepper_file), Digester(pepper(self.previous_pepper_file)))
+
+    def limits(self) -> CacheLimits:
+        """Return what a cache of the store goes by."""
+        return CacheLimits(
+            size=self.cache.size,
+            ttl=self.cache.ttl,
+            negative_ttl=self.cache.negative_ttl,
+            deadline=self.lookup.deadline,
+            concurrent=self.lookup.concurrent,
+            deny_when_away=self.on_store_error == "deny",
+        )
 
 
 class DecisionLog(Model):
     """Where decisions are written down."""
 
     path: str = "-"
-    sample_allowed: float = Field(default=1.0, ge=0, le=1)
-    address: Literal["full", "truncated"] = "full"
+    sample_allowed: Number = Field(default=1.0, ge=0, le=1)
+    address: Literal["full", "truncated", "hmac"] = "full"
+    hmac_key_file: str | None = None
+
+    @model_validator(mode="after")
+    def _keyed(self) -> DecisionLog:
+        if (self.address == "hmac") != (self.hmac_key_file is not None):
+            raise ValueError("expected hmac_key_file exactly where address is hmac")
+        return self
+
+
+class Limits(Model):
+    """How much is taken on at once."""
+
+    calls: Integer = Field(default=1000, gt=0)
+    streams: Integer = Field(default=1024, gt=0)
+
+
+class Metrics(Model):
+    """What is counted beyond the rest."""
+
+    countries: Switch = False
+
+
+class Tracing(Model):
+    """Where spans go: a collector that takes OTLP over HTTP."""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://")]
+    sample: Number = Field(default=1.0, ge=0, le=1)
 
 
 class Shutdown(Model):
@@ -222,6 +318,9 @@ class Settings(Model):
     policy: str
     on_error: Literal["deny", "defer"] = "deny"
     decision_log: DecisionLog | None = None
+    limits: Limits = Limits()
+    metrics: Metrics = Metrics()
+    tracing: Tracing | None = None
     shutdown: Shutdown = Shutdown()
 
     @model_validator(mode="after")
@@ -264,3 +363,5 @@ def text(path: Path) -> str:
         ) from None
     except UnicodeDecodeError as error:
         raise DocumentError([nothing.problem((), f"expected UTF-8 ({error.reason})")]) from None
+    except ValueError as error:  # a NUL in the path
+        raise DocumentError([nothing.problem((), f"expected a readable file ({error})")]) from None

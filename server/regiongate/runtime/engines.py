@@ -7,8 +7,12 @@ over endpoints; so there is one server for each listening address.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import grpc
@@ -19,6 +23,7 @@ from grpc_reflection.v1alpha import reflection
 
 from regiongate._pb import ext_authz_pb2
 from regiongate.extauthz.service import METHOD, SERVICE
+from regiongate.runtime.sockets import permissions
 
 Engine = Literal["native", "grpcio"]
 
@@ -35,10 +40,16 @@ _OPTIONS: Final = [
     ("grpc.absolute_max_metadata_size", 2 * 1024 * 1024),
     # Two processes on one port would share Envoy's connections unevenly, and hide a mistake.
     ("grpc.so_reuseport", 0),
+    # At the limit of streams a client is to wait; by default calls are refused at random instead.
+    ("grpc.http.overload_protection", 0),
     # An Envoy configured with short keepalives must not be turned away.
     ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
+
+
+class EngineError(Exception):
+    """An engine that is asked for and cannot be had."""
 
 
 class BindError(OSError):
@@ -49,11 +60,11 @@ def choose(wanted: Literal["auto", "native", "grpcio"], *, tls: bool) -> Engine:
     """Choose the engine: native where it is installed and TLS is not asked for.
 
     Raises:
-        ValueError: native is asked for and is not installed.
+        EngineError: native is asked for and is not installed.
     """
     installed = importlib.util.find_spec("pygrpc_native") is not None
     if wanted == "native" and not installed:
-        raise ValueError("engine: expected pygrpc-native to be installed, as native asks for it")
+        raise EngineError("engine: expected pygrpc-native to be installed, as native asks for it")
     if wanted == "auto":
         return "native" if installed and not tls else "grpcio"
     return wanted
@@ -66,14 +77,25 @@ class Server:
         engine: serves them.
         credentials: of TLS; None for plaintext.
         handler: answers Checks.
+        streams: how many calls one connection may have under way; what a client sends beyond that
+            waits in the client.
+        socket_mode: the permissions of a Unix socket.
     """
 
     def __init__(
-        self, engine: Engine, handler: Handler, credentials: grpc.ServerCredentials | None = None
+        self,
+        engine: Engine,
+        handler: Handler,
+        credentials: grpc.ServerCredentials | None = None,
+        *,
+        streams: int = 1024,
+        socket_mode: int = 0o660,
     ) -> None:
         self._engine = engine
         self._handler = handler
         self._credentials = credentials
+        self._options = [*_OPTIONS, ("grpc.max_concurrent_streams", streams)]
+        self._socket_mode = socket_mode
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # defined conditionally
         self._servers: list[aio.Server] = []
 
@@ -113,12 +135,14 @@ class Server:
             await self._health.set(service, status)
 
     def _bind(self, address: str) -> str:
+        _ensure_free(address)
         server = self._make()
         self._servers.append(server)
         try:
-            port = self._listen(server, address)
+            with permissions(self._socket_mode):
+                port = self._listen(server, address)
         except RuntimeError:
-            raise BindError(f"{address}: expected an address to listen on that is free") from None
+            raise BindError(f"{address}: expected a free address to listen on") from None
         if address.startswith("unix:"):
             return address
         return f"{address.rpartition(':')[0]}:{port}"
@@ -132,14 +156,50 @@ class Server:
         if self._engine == "native":
             import pygrpc_native.aio  # noqa: PLC0415 optional, see `choose`
 
-            server: aio.Server = pygrpc_native.aio.server(options=_OPTIONS)
+            server: aio.Server = pygrpc_native.aio.server(options=self._options)
         else:
-            server = aio.server(options=_OPTIONS)
+            server = aio.server(options=self._options)
         _add_handler(server, self._handler)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server, _described())
         return server
+
+
+def _ensure_free(address: str) -> None:
+    """Try an address before an engine does.
+
+    An engine says less of why it fails, says it in lines of its own, and takes the path of a Unix
+    socket from whoever still listens there.
+
+    Raises:
+        BindError: nothing can listen there, or something does.
+    """
+    try:
+        if address.startswith("unix:"):
+            _ensure_free_path(address.removeprefix("unix:"))
+        else:
+            host, _, port = address.rpartition(":")
+            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+            family, kind, protocol, _, target = found[0]
+            with socket.socket(family, kind, protocol) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind(target)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BindError(f"{address}: expected a free address to listen on ({reason})") from None
+
+
+def _ensure_free_path(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as caller:
+        try:
+            caller.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            # Nobody listens; a socket left behind is replaced by whoever binds the path.
+            if not Path(path).parent.is_dir():
+                raise
+        else:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def _add_handler(server: aio.Server, handler: Handler) -> None:

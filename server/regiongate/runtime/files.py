@@ -35,6 +35,9 @@ Unusable = (DocumentError, DatabaseError, LoadError)
 
 Value = TypeVar("Value")
 
+Reloaded = Callable[[str, bool], None]
+"""Is told of a reload: of which part, and whether what was read is in force."""
+
 
 def reasons(error: Exception) -> list[str]:
     """Return what an error of `Unusable` holds against the files, a problem each."""
@@ -86,18 +89,31 @@ class Part(Generic[Value]):
     Args:
         name: for the log.
         load: makes it, given the files to read through and what is in force so far.
+        reloaded: is told of every reload, by name, and whether what was read is in force.
+        files: to read through the first time; they tell the caller what was read, or was to be.
 
     Raises:
         DocumentError, DatabaseError: it cannot be made the first time.
     """
 
-    def __init__(self, name: str, load: Callable[[Files, Value | None], Value]) -> None:
-        self._name = name
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[Files, Value | None], Value],
+        reloaded: Reloaded = lambda _name, _done: None,
+        files: Files | None = None,
+    ) -> None:
+        self.name = name
         self._load = load
-        self._files = Files()
+        self._reloaded = reloaded
+        self._files = Files() if files is None else files
         self._seen: dict[Path, Stamp] = {}
         self.value = load(self._files, None)
         self.problem = ""
+
+    def now(self) -> dict[Path, Stamp]:
+        """Look at the state of every file."""
+        return self._files.now()
 
     def poll(self) -> bool:
         """Reload if the files have changed and then held still; say whether that was done."""
@@ -109,20 +125,24 @@ class Part(Generic[Value]):
         files = Files(self._files.paths)
         try:
             value = self._load(files, self.value)
+            if files.differ_from(files.now()):
+                raise LoadError(["expected files that hold still (they changed while being read)"])
         except Unusable as error:
             self.problem = str(error)
-            _LOG.error("the %s in force stay, the new ones cannot be used:\n%s", self._name, error)
+            _LOG.error("the %s in force stay, the new ones cannot be used:\n%s", self.name, error)
+            self._reloaded(self.name, False)  # noqa: FBT003 a port of two words
             return False
         finally:
             self._files = files
         self.value, self.problem = value, ""
-        _LOG.info("new %s are in force", self._name)
+        _LOG.info("new %s are in force", self.name)
+        self._reloaded(self.name, True)  # noqa: FBT003 a port of two words
         return True
 
 
 def _stamp(path: Path) -> Stamp:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a NUL in the path is a ValueError
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size

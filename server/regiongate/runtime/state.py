@@ -9,25 +9,36 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 
 from regiongate import policy
 from regiongate.documents import check, parse
+from regiongate.extauthz.service import Event, Snapshot
 from regiongate.extauthz.service import Locator as LocatorPort
-from regiongate.extauthz.service import Snapshot
+from regiongate.extauthz.strikes import strike
 from regiongate.geo import Database, Gate, Locator, read
 from regiongate.geo.gate import sample
 from regiongate.geo.staleness import UnknownWhenStale
+from regiongate.keys.cache import CachedStore
 from regiongate.keys.digest import Digester
-from regiongate.keys.stores import KeyStore, file
+from regiongate.keys.stores import KeyStore, StoreError, file, opening
+from regiongate.keys.strike_counter import PATIENCE, SharedCounter
+from regiongate.keys.strikes import StrikeCounter
 from regiongate.policy import Exemption, PolicySet
+from regiongate.runtime.background import Background
 from regiongate.runtime.config import Geo, Keys, Settings
-from regiongate.runtime.files import Files, LoadError, Part, Unusable, reasons
+from regiongate.runtime.files import Files, LoadError, Part, Reloaded, Unusable, reasons
+
+SETTLE_SECONDS: Final = 0.1
+"""A file that has not changed for so long is taken for written, when one is told to reload."""
+SETTLE_TRIES: Final = 20
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -36,10 +47,17 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class KnownKeys:
-    """A key store, and how keys become the digests it goes by."""
+    """A key store, and how keys become the digests it goes by.
+
+    Attributes:
+        background: what keeps the store up to date.
+        strikes: counts refusals; None where the store cannot.
+    """
 
     digester: Digester
     store: KeyStore
+    background: tuple[Background, ...] = ()
+    strikes: StrikeCounter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +85,60 @@ class Configured:
     Args:
         settings: the configuration.
         base: the folder that its paths are relative to.
+        files: take note of what could not be used, so that all is tried again when it changes.
+        used: what was in force so far; new databases are held against its.
+        reloaded: is told of every reload of a part.
 
     Raises:
         LoadError: with every problem in every file it names.
     """
 
-    def __init__(self, settings: Settings, base: Path) -> None:
+    policies: Part[PolicySet]
+    keys: Part[KnownKeys]
+    databases: Part[Databases]
+
+    def __init__(
+        self,
+        settings: Settings,
+        base: Path,
+        files: Files,
+        used: Configured | None,
+        reloaded: Reloaded = lambda _name, _done: None,
+    ) -> None:
         self.settings = settings
         problems: list[str] = []
 
         def part(name: str, load: Callable[[Files, Value | None], Value]) -> Part[Value] | None:
+            attempted = Files()
             try:
-                return Part(name, load)
+                return Part(name, load, reloaded, attempted)
             except Unusable as error:
                 problems.extend(reasons(error))
+                for path in attempted.paths:
+                    files.path(path)
                 return None
 
+        in_use: Databases | None = used.databases.value if used else None
         policies = part("policies", lambda files, _: _policies(files, base, settings.policy))
-        keys = part("keys", lambda files, _: _keys(files, base, settings.keys))
+        keys = part("keys", lambda files, used: _keys(files, base, settings.keys, used))
         databases = part(
-            "databases", lambda files, used: _databases(files, base, settings.geo, used)
+            "databases",
+            lambda files, last: _databases(files, base, settings.geo, last or in_use),
         )
         if policies is None or keys is None or databases is None:
             raise LoadError(problems)
         self.policies, self.keys, self.databases = policies, keys, databases
 
     def exemptions(self) -> Iterator[tuple[str, Exemption]]:
-        """Yield every exemption in the key store, each with the id of a key it belongs to."""
-        yield from self.keys.value.store.exemptions()
+        """Yield every exemption in the key store, each with the id of a key it belongs to.
+
+        Raises:
+            LoadError: the store cannot be read.
+        """
+        try:
+            yield from self.keys.value.store.exemptions()
+        except StoreError as error:
+            raise LoadError([str(error)]) from None
 
     @property
     def parts(self) -> tuple[Part[PolicySet], Part[KnownKeys], Part[Databases]]:
@@ -122,14 +166,17 @@ class State:
 
     Args:
         path: of regiongate.yaml.
+        reloaded: is told of every reload, by the name of the part.
 
     Raises:
         DocumentError, LoadError: the configuration, or a file it names, cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reloaded: Reloaded = lambda _name, _done: None) -> None:
         self._lock = threading.Lock()
-        self._configured = Part("settings", lambda files, used: _configured(files, path, used))
+        self._configured = Part(
+            "settings", lambda files, used: _configured(files, path, used, reloaded), reloaded
+        )
         self._snapshot = self.configured.snapshot()
 
     @property
@@ -137,9 +184,24 @@ class State:
         """The configuration in force, with its parts."""
         return self._configured.value
 
+    @property
+    def problems(self) -> dict[str, str]:
+        """Say of each part why its last reload failed; empty where it did not."""
+        return {one.name: one.problem for one in (self._configured, *self.configured.parts)}
+
     def snapshot(self) -> Snapshot:
         """Return what Checks are answered from now."""
         return self._snapshot
+
+    def background(self) -> tuple[Background, ...]:
+        """Return the work that belongs to what is in force."""
+        return self.configured.keys.value.background
+
+    def strike(self, event: Event) -> None:
+        """Count a refusal towards the suspension of its key; returns at once."""
+        counter, found = self.configured.keys.value.strikes, strike(event)
+        if counter is not None and found is not None:
+            counter.add(found)
 
     def poll(self) -> None:
         """Take over the files that have changed and then held still."""
@@ -149,19 +211,37 @@ class State:
                 self._snapshot = self.configured.snapshot()
 
     def reload(self) -> None:
-        """Take over every file again, now."""
+        """Take over every file again, once none is being written to.
+
+        Each part is in force as soon as it is loaded: keys do not wait for databases.
+        """
         with self._lock:
-            if not self._configured.reload():
-                for part in self.configured.parts:
-                    part.reload()
-            self._snapshot = self.configured.snapshot()
+            self._settle()
+            if self._configured.reload():
+                self._snapshot = self.configured.snapshot()
+                return
+            for part in self.configured.parts:
+                if part.reload():
+                    self._snapshot = self.configured.snapshot()
+
+    def _settle(self) -> None:
+        """Wait until the files hold still, for a while; polling takes over what is late."""
+        parts = (self._configured, *self.configured.parts)
+        seen = [part.now() for part in parts]
+        for _ in range(SETTLE_TRIES):
+            time.sleep(SETTLE_SECONDS)
+            seen, before = [part.now() for part in parts], seen
+            if seen == before:
+                return
 
 
-def _configured(files: Files, path: Path, used: Configured | None) -> Configured:
+def _configured(
+    files: Files, path: Path, used: Configured | None, reloaded: Reloaded
+) -> Configured:
     settings = check(parse(str(path), files.text(path)), Settings)
     if used and _listening(settings) != _listening(used.settings):
         _LOG.warning("%s: changes under listen, engine and tls need a restart", path)
-    return Configured(settings, path.parent)
+    return Configured(settings, path.parent, files, used, reloaded)
 
 
 def _listening(settings: Settings) -> tuple[object, ...]:
@@ -177,13 +257,20 @@ def _policies(files: Files, base: Path, name: str) -> PolicySet:
     return policy.load(str(path), files.text(path), read)
 
 
-def _keys(files: Files, base: Path, written: Keys) -> KnownKeys:
-    pepper = files.text(base / written.pepper_file).strip() if written.pepper_file else ""
-    digester = Digester(pepper.encode())
+def _keys(files: Files, base: Path, written: Keys, used: KnownKeys | None) -> KnownKeys:
+    digester = written.digester(base, files.text)
     if written.store is None:
         return KnownKeys(digester, file.EMPTY)
-    path = base / written.store.removeprefix("file:")
-    return KnownKeys(digester, file.load(str(path), files.text(path), digester))
+    if written.store.startswith("file:"):
+        path = base / written.store.removeprefix("file:")
+        return KnownKeys(digester, file.load(str(path), files.text(path), digester))
+    if used is not None:
+        # Another pepper, and the same store: what it remembers is by digests of either.
+        return replace(used, digester=digester)
+    source = opening.source(written.store, base)
+    store = CachedStore(opening.name(written.store), source, written.limits())
+    counter = SharedCounter(partial(opening.register, written.store, base, PATIENCE))
+    return KnownKeys(digester, store, (store, counter), counter)
 
 
 def _databases(files: Files, base: Path, written: Geo, used: Databases | None) -> Databases:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ import grpc
 
 from regiongate.documents import DocumentError
 from regiongate.runtime.config import Tls
-from regiongate.runtime.files import Files
+from regiongate.runtime.files import Files, LoadError
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def credentials(written: Tls | None, base: Path) -> grpc.ServerCredentials | Non
         base: the folder that its paths are relative to.
 
     Raises:
-        DocumentError: a file cannot be read.
+        DocumentError, LoadError: a file cannot be read, or is no certificate.
     """
     if written is None:
         return None
@@ -46,10 +47,10 @@ class _Certificates:
         self._files = Files()
 
     def load(self) -> grpc.ServerCertificateConfiguration:
-        files = Files()
+        self._files = files = Files()
         key, chain = self._read(files, self._written.key), self._read(files, self._written.cert)
         ca = self._read(files, self._written.client_ca) if self._written.client_ca else None
-        self._files = files
+        self._ensure_usable()
         return grpc.ssl_server_certificate_configuration([(key, chain)], root_certificates=ca)
 
     def changed(self) -> grpc.ServerCertificateConfiguration | None:
@@ -58,9 +59,30 @@ class _Certificates:
             return None
         try:
             return self.load()
-        except DocumentError as error:
+        except (DocumentError, LoadError) as error:
             _LOG.error("the certificates in force stay, the new ones cannot be used:\n%s", error)
             return None
+
+    def _ensure_usable(self) -> None:
+        """Try the files before gRPC does, which says nothing of why it cannot use them.
+
+        Raises:
+            LoadError: they are no certificate and its key, or no authority.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        cert, key, ca = self._written.cert, self._written.key, self._written.client_ca
+        try:
+            context.load_cert_chain(self._base / cert, self._base / key)
+        except OSError as error:
+            expected = f"expected a PEM certificate and its key ({error.strerror})"
+            raise LoadError([f"{self._base / cert}: {expected}"]) from None
+        if ca is None:
+            return
+        try:
+            context.load_verify_locations(self._base / ca)
+        except OSError as error:
+            expected = f"expected PEM certificates ({error.strerror})"
+            raise LoadError([f"{self._base / ca}: {expected}"]) from None
 
     def _read(self, files: Files, name: str) -> bytes:
         return files.text(self._base / name).encode()

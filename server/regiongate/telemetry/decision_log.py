@@ -1,29 +1,36 @@
 """The decision log: one JSON object a line, written off the request's way.
 
 A Check is never held up: what the writer cannot keep up with is dropped and counted, and a disk
-that is full or a pipe that is closed costs lines, not answers.
+that is full or a pipe that is closed costs lines, not answers. Several processes may write to one
+file or pipe; their lines do not mix.
 """
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import queue
 import random
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from regiongate.extauthz.service import Event
 from regiongate.policy.decide import Verdict
+from regiongate.telemetry import privacy
 from regiongate.telemetry.record import record
 
 CAPACITY: Final = 10_000
 """Events that may wait to be written."""
+
+BATCH: Final = 500
+"""Lines written at once; a failure costs no more than these."""
 
 STDOUT: Final = "-"
 
@@ -37,30 +44,63 @@ class DecisionLog:
         path: of the file, appended to; None for standard output.
         sample_allowed: the share of plain allows that is written, 0 to 1. What is denied, or will
             be, always is.
+        address: how much of a client's address is written.
 
     Attributes:
-        dropped: how many events were lost to a full queue or a failing disk.
+        sampled_out: how many were left out by sampling.
+        written: how many lines were written.
+
+    Raises:
+        OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path | None, sample_allowed: float = 1.0) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        sample_allowed: float = 1.0,
+        address: privacy.Privacy = privacy.full,
+    ) -> None:
         self._path = path
         self._sample = sample_allowed
+        self._address = address
         self._events: queue.Queue[Event | None] = queue.Queue(CAPACITY)
         self._reopen = threading.Event()
-        self.dropped = 0
+        self._failing = False
+        self._torn = False
+        self._overflown = 0
+        self._lost = 0
+        self.sampled_out = 0
+        self.written = 0
         self._descriptor = self._open()
         self._writer = threading.Thread(target=self._write_all, name="decision-log", daemon=True)
         self._writer.start()
+
+    @property
+    def dropped(self) -> int:
+        """How many events were lost to a full queue or a failing disk."""
+        # Two counts, each of one thread: adding to one from two threads would lose some.
+        return self._overflown + self._lost
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last lines could not be written."""
+        return self._failing
+
+    @property
+    def queued(self) -> int:
+        """How many events wait to be written."""
+        return self._events.qsize()
 
     def write(self, event: Event) -> None:
         """Take note of a decision; returns at once."""
         plain = event.told.outcome == event.told.policy_verdict == Verdict.ALLOW
         if plain and random.random() >= self._sample:  # noqa: S311 a sample, not a secret
+            self.sampled_out += 1
             return
         try:
             self._events.put_nowait(event)
         except queue.Full:
-            self.dropped += 1
+            self._overflown += 1
 
     def reopen(self) -> None:
         """Open the file anew before the next line, as logrotate needs it."""
@@ -77,35 +117,63 @@ class DecisionLog:
         self._writer.join(timeout)
 
     def _write_all(self) -> None:
-        while (event := self._events.get()) is not None:
-            lines = [self._line(event)]
+        ended = False
+        while not ended:
             # One system call for all that has gathered meanwhile.
-            while len(lines) < CAPACITY:
-                try:
-                    event = self._events.get_nowait()
-                except queue.Empty:
-                    break
-                if event is None:
-                    self._write(lines)
-                    return
-                lines.append(self._line(event))
-            self._write(lines)
+            events = [self._events.get(), *self._waiting()]
+            ended = None in events
+            self._write([self._line(event) for event in events if event is not None])
+
+    def _waiting(self) -> Iterator[Event | None]:
+        for _ in range(BATCH - 1):
+            try:
+                yield self._events.get_nowait()
+            except queue.Empty:
+                return
 
     def _line(self, event: Event) -> bytes:
-        return orjson.dumps(record(event), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(self._record(event), option=orjson.OPT_APPEND_NEWLINE)
+
+    def _record(self, event: Event) -> dict[str, Any]:
+        written = record(event)
+        if "source" in written:
+            written["source"] = self._address(written["source"])
+        return written
 
     def _write(self, lines: list[bytes]) -> None:
+        # What a full disk has cut short must not spoil the line that follows.
+        mend = b"\n" if self._torn else b""
+        data = mend + b"".join(lines)
+        arrived = data[: self._append(data)]
+        if not arrived:
+            self._lost += len(lines)
+            return
+        done = arrived.count(b"\n") - len(mend)
+        self._torn = not arrived.endswith(b"\n")
+        self.written += done
+        self._lost += len(lines) - done
+
+    def _append(self, data: bytes) -> int:
+        """Write as much as can be, and return how many bytes that was."""
+        sent = 0
         try:
             if self._reopen.is_set():
                 self._reopen.clear()
                 self._descriptor = self._open(self._descriptor)
-            data = b"".join(lines)
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            with _alone(self._descriptor):
+                while sent < len(data):
+                    sent += os.write(self._descriptor, data[sent:])
         except OSError as error:
-            if not self.dropped:
-                _LOG.error("the decision log loses lines: %s", error)
-            self.dropped += len(lines)
+            self._fail(error)
+        else:
+            self._failing = False
+        return sent
+
+    def _fail(self, error: OSError) -> None:
+        """Say that lines are lost, once until it works again."""
+        if not self._failing:
+            _LOG.error("the decision log loses lines: %s", error)
+        self._failing = True
 
     def _open(self, old: int | None = None) -> int:
         if self._path is None:
@@ -114,3 +182,21 @@ class DecisionLog:
         if old is not None:
             os.close(old)
         return new
+
+
+@contextmanager
+def _alone(descriptor: int) -> Iterator[None]:
+    """Keep other processes from writing to a file, or to a pipe, meanwhile.
+
+    A pipe takes no more than 4096 bytes at once without those of others in between. Where there are
+    no locks, on some network file systems, lines may mix.
+    """
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN)

@@ -27,17 +27,24 @@ def record(event: Event) -> dict[str, Any]:
         reason=told.reason,
         phase=told.phase,
         exemption=told.exemption,
-        **(_what(judged) if judged else {}),
+        **(_what(judged, event.snapshot.keys.age(event.time)) if judged else {}),
         inputs=_inputs(event.snapshot),
         microseconds=round(event.seconds * 1e6),
     )
 
 
-def _what(judged: Judged) -> Mapping[str, Any]:
+def _what(judged: Judged, age: float) -> Mapping[str, Any]:
     key, check = judged.facts.key, judged.check
     return {
         "source": source(judged.facts.source),
-        "key": _present(id=key.id, org=key.org, status=key.status),
+        "key": _present(
+            id=key.id,
+            org=key.org,
+            status=key.status,
+            presented=key.presented,
+            problem=key.problem,
+            age_seconds=round(age, 1) if age and key.found else None,
+        ),
         "request": _present(
             method=check.method,
             host=check.host,
@@ -76,4 +83,4 @@ def _trace_id(traceparent: str) -> str:
 
 
 def _present(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in ("", {}, None)}
+    return {name: value for name, value in values.items() if value not in ("", {}, None, False)}

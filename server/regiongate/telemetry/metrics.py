@@ -1,0 +1,317 @@
+"""Counts of what is decided, kept where Checks are answered and added up where they are read.
+
+A worker counts in a `Tally`, a plain value: one look-up in a dictionary for each count, no lock, no
+text. Tallies of several workers, and of those that have ended, are added; prometheus-client writes
+the sum in the format that the scraper asks for. Nothing here knows how a tally gets from one
+process to another.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from regiongate.extauthz.service import Event
+from regiongate.policy.decide import Verdict
+
+Labels = tuple[str, ...]
+Row = list[float]
+"""Of a counter its value; of a histogram the count of each bucket, then the sum."""
+
+BUCKETS: Final = tuple(
+    digit * scale for scale in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1) for digit in (1, 2.5, 5)
+)
+"""Upper bounds in seconds: from ten microseconds to half a second; Envoy waits for a quarter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric: what it is called, what it means, and what tells its rows apart."""
+
+    name: str
+    help: str
+    labels: Labels = ()
+
+
+DECISIONS: Final = Family(
+    "regiongate_decisions",
+    "Checks answered.",
+    ("policy", "rule", "reason", "verdict", "policy_verdict"),
+)
+DURATION: Final = Family(
+    "regiongate_check_duration_seconds", "Time from the bytes of a Check to those of its answer."
+)
+COUNTRIES: Final = Family(
+    "regiongate_decisions_by_country",
+    "Checks answered, by the country of the client; empty where it is not known.",
+    ("country", "verdict"),
+)
+SUSPENDED: Final = Family(
+    "regiongate_suspended_key_denials", "Denials of suspended keys.", ("policy", "rule")
+)
+EXEMPT: Final = Family(
+    "regiongate_exemption_passes",
+    "Requests that an exemption let through, by the rule it lifted.",
+    ("policy", "rule"),
+)
+CONDITIONS: Final = Family(
+    "regiongate_condition_failures",
+    "Conditions that failed while they were evaluated.",
+    ("policy", "rule"),
+)
+LIMITED: Final = Family(
+    "regiongate_limited_checks", "Checks answered without being judged.", ("limit",)
+)
+LOG_LINES: Final = Family(
+    "regiongate_decision_log_lines",
+    "Decisions by what became of them: written, dropped, or left out by sampling.",
+    ("result",),
+)
+RELOADS: Final = Family(
+    "regiongate_reloads", "Files taken over, or refused, since the start.", ("part", "result")
+)
+RESTARTS: Final = Family(
+    "regiongate_worker_restarts", "Times a worker was started again.", ("worker",)
+)
+KEY_CACHE: Final = Family(
+    "regiongate_key_cache_lookups", "Look-ups of keys, by what the cache had.", ("result",)
+)
+KEY_STORE_ERRORS: Final = Family("regiongate_key_store_errors", "Look-ups that the store failed.")
+KEY_STORE_DURATION: Final = Family(
+    "regiongate_key_store_duration_seconds", "Time that the store took to look a key up."
+)
+COUNTERS: Final = (
+    DECISIONS,
+    COUNTRIES,
+    SUSPENDED,
+    EXEMPT,
+    CONDITIONS,
+    LIMITED,
+    LOG_LINES,
+    RELOADS,
+    RESTARTS,
+    KEY_CACHE,
+    KEY_STORE_ERRORS,
+)
+HISTOGRAMS: Final = (DURATION, KEY_STORE_DURATION)
+
+BUILD: Final = Family(
+    "regiongate_build_info", "What is running; always 1.", ("version", "python", "engine")
+)
+UP: Final = Family("regiongate_worker_up", "Whether a worker answers Checks.", ("worker",))
+IN_FLIGHT: Final = Family("regiongate_checks_in_flight", "Checks being answered.", ("worker",))
+POLICY: Final = Family(
+    "regiongate_policy_info", "The policy in force in a worker; always 1.", ("worker", "digest")
+)
+DATABASE_BUILT: Final = Family(
+    "regiongate_database_built_timestamp_seconds",
+    "When the country database in use was built.",
+    ("worker", "type"),
+)
+FAILING: Final = Family(
+    "regiongate_reload_failing",
+    "Whether the last reload of a part failed, so that an older one is in force.",
+    ("worker", "part"),
+)
+STALE: Final = Family(
+    "regiongate_database_stale",
+    "Whether the country database is older than geo.max_age allows.",
+    ("worker",),
+)
+QUEUED: Final = Family(
+    "regiongate_decision_log_queued", "Decisions that wait to be written.", ("worker",)
+)
+MEMORY: Final = Family(
+    "regiongate_worker_resident_memory_bytes", "Resident memory of a worker.", ("worker",)
+)
+FILES: Final = Family("regiongate_worker_open_files", "File descriptors in use.", ("worker",))
+GAUGES: Final = (
+    BUILD,
+    UP,
+    IN_FLIGHT,
+    POLICY,
+    DATABASE_BUILT,
+    FAILING,
+    STALE,
+    QUEUED,
+    MEMORY,
+    FILES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was counted: for each family, by the values of its labels, a row."""
+
+    rows: dict[str, dict[Labels, Row]] = field(default_factory=dict)
+
+    def family(self, family: Family) -> dict[Labels, Row]:
+        """Return the rows of a family, to count in."""
+        return self.rows.setdefault(family.name, {})
+
+    def count(self, family: Family, labels: Labels = (), by: float = 1) -> None:
+        """Add to a counter."""
+        add(self.family(family), labels, by)
+
+    def observe(self, family: Family, seconds: float, labels: Labels = ()) -> None:
+        """Add to a histogram."""
+        observe(self.family(family), labels, seconds)
+
+    def include(self, other: Tally) -> None:
+        """Add another tally to this one."""
+        for name, rows in other.rows.items():
+            into = self.rows.setdefault(name, {})
+            for labels, row in rows.items():
+                have = into.get(labels, [0.0] * len(row))
+                into[labels] = [mine + theirs for mine, theirs in zip(have, row, strict=True)]
+
+    def written(self) -> dict[str, list[tuple[Labels, Row]]]:
+        """Return a copy in a form that JSON has; may be called while another thread counts."""
+        return {
+            name: [(labels, list(row)) for labels, row in rows.copy().items()]
+            for name, rows in self.rows.copy().items()
+        }
+
+    @classmethod
+    def read(cls, written: Mapping[str, Iterable[tuple[Sequence[str], Row]]]) -> Tally:
+        """Return the tally that was written."""
+        return cls(
+            {
+                name: {tuple(labels): list(row) for labels, row in rows}
+                for name, rows in written.items()
+            }
+        )
+
+
+def add(rows: dict[Labels, Row], labels: Labels, by: float = 1) -> None:
+    """Add to a row of a counter."""
+    row = rows.get(labels)
+    if row is None:
+        rows[labels] = [by]
+    else:
+        row[0] += by
+
+
+def observe(rows: dict[Labels, Row], labels: Labels, seconds: float) -> None:
+    """Add to a row of a histogram."""
+    row = rows.get(labels)
+    if row is None:
+        row = rows[labels] = [0.0] * (len(BUCKETS) + 2)
+    row[bisect_left(BUCKETS, seconds)] += 1
+    row[-1] += seconds
+
+
+class Metrics:
+    """Counts events.
+
+    Args:
+        tally: what they are counted in.
+        countries: whether also by country: up to 250 times 3 rows.
+    """
+
+    def __init__(self, tally: Tally, *, countries: bool = False) -> None:
+        self._tally = tally
+        self._countries = tally.family(COUNTRIES) if countries else None
+        self._decisions = tally.family(DECISIONS)
+        self._durations = tally.family(DURATION)
+        # There from the start, so that a rate can be told of the first.
+        tally.observe(DURATION, 0.0)
+        self._durations[()] = [0.0] * (len(BUCKETS) + 2)
+
+    def record(self, event: Event) -> None:
+        """Count an answered Check."""
+        told = event.told
+        labels = (told.policy, told.rule, told.reason, told.outcome, told.policy_verdict)
+        if told.policy not in event.snapshot.policies.policies:
+            # Whoever may call the service could otherwise make as many rows as it can make names.
+            labels = ("", *labels[1:])
+        add(self._decisions, labels)
+        observe(self._durations, (), event.seconds)
+        if self._countries is not None:
+            add(self._countries, (told.country, told.outcome))
+        if told.reason == "exempt" and told.outcome == Verdict.ALLOW:
+            self._tally.count(EXEMPT, labels[:2])
+        if event.judged is not None:
+            self._judged(event, labels[0])
+
+    def _judged(self, event: Event, policy: str) -> None:
+        judged = event.judged
+        assert judged is not None
+        if event.told.outcome != Verdict.ALLOW and judged.facts.key.status == "suspended":
+            self._tally.count(SUSPENDED, (policy, event.told.rule))
+        for rule, _ in judged.decision.failures:
+            self._tally.count(CONDITIONS, (policy, rule))
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """What something is now."""
+
+    family: str
+    labels: Labels
+    value: float
+
+
+class Exposition(Collector):
+    """A tally and gauges as prometheus-client wants them."""
+
+    def __init__(self, tally: Tally, gauges: Iterable[Gauge]) -> None:
+        self._tally = tally
+        self._gauges = list(gauges)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family, those without rows too."""
+        for family in COUNTERS:
+            yield self._counter(family)
+        for family in HISTOGRAMS:
+            yield self._histogram(family)
+        for family in GAUGES:
+            yield self._gauge(family)
+
+    def registry(self) -> CollectorRegistry:
+        """Return a registry that holds just this."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return registry
+
+    def _counter(self, family: Family) -> Metric:
+        metric = CounterMetricFamily(family.name, family.help, labels=family.labels)
+        for labels, row in self._rows(family):
+            metric.add_metric(labels, row[0])
+        return metric
+
+    def _histogram(self, family: Family) -> Metric:
+        metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+        bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
+        for labels, row in self._rows(family):
+            counts = accumulate(row[:-1])
+            metric.add_metric(labels, list(zip(bounds, counts, strict=True)), sum_value=row[-1])
+        return metric
+
+    def _gauge(self, family: Family) -> Metric:
+        metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+        for gauge in self._gauges:
+            if gauge.family == family.name:
+                metric.add_metric(gauge.labels, gauge.value)
+        return metric
+
+    def _rows(self, family: Family) -> Iterable[tuple[Labels, Row]]:
+        return sorted(self._tally.rows.get(family.name, {}).items())
+
+
+def exported() -> dict[str, Any]:
+    """Name every sample that may be exported, with the labels it has."""
+    names = {f"{one.name}_total": one.labels for one in COUNTERS}
+    names |= {one.name: one.labels for one in GAUGES}
+    for one in HISTOGRAMS:
+        names |= {f"{one.name}_bucket": (*one.labels, "le")}
+        names |= {f"{one.name}_{end}": one.labels for end in ("sum", "count")}
+    return names

@@ -1,0 +1,91 @@
+"""Spans of Checks, sent over OTLP: what a Check took, as a part of the request's own trace.
+
+Needs the `otel` extra. Envoy puts a `traceparent` into the metadata of the call; that is the
+parent, and not the header of the same name in the request, which is the client's. Spans are sent in
+batches by a thread; what it cannot keep up with is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Any, Final
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from regiongate import __version__
+from regiongate.extauthz.service import SERVICE, Event, Metadata
+
+_CARRIED: Final = ("traceparent", "tracestate")
+_PARENT: Final[ContextVar[Context | None]] = ContextVar("parent", default=None)
+
+
+class Tracing:
+    """Makes spans.
+
+    Args:
+        endpoint: of a collector: OTLP over HTTP, for instance http://127.0.0.1:4318/v1/traces.
+        sample: the share of Checks without a parent that is traced, 0 to 1; a parent decides for
+            those that have one.
+    """
+
+    def __init__(self, endpoint: str, sample: float = 1.0) -> None:
+        self._provider = TracerProvider(
+            resource=Resource.create(
+                {"service.name": "regiongate", "service.version": __version__}
+            ),
+            sampler=ParentBased(TraceIdRatioBased(sample)),
+            shutdown_on_exit=False,
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
+        self._tracer = self._provider.get_tracer("regiongate", __version__)
+        self._propagator = TraceContextTextMapPropagator()
+
+    def begin(self, metadata: Metadata) -> None:
+        """Take note of the parent of the Check that the running task answers."""
+        _PARENT.set(self._propagator.extract(_carrier(metadata), Context()))
+
+    def record(self, event: Event) -> None:
+        """Make the span of an answered Check."""
+        start = int(event.time.timestamp() * 1e9)
+        span = self._tracer.start_span(
+            f"{SERVICE}/Check",
+            context=_PARENT.get(),
+            kind=SpanKind.SERVER,
+            attributes=_attributes(event),
+            start_time=start,
+        )
+        if event.told.outcome == "error":
+            span.set_status(Status(StatusCode.ERROR, event.told.reason))
+        span.end(start + int(event.seconds * 1e9))
+
+    def close(self) -> None:
+        """Send what is waiting, and stop."""
+        self._provider.shutdown()
+
+
+def _carrier(metadata: Metadata) -> dict[str, str]:
+    return {name: value for name, value in metadata if name in _CARRIED and isinstance(value, str)}
+
+
+def _attributes(event: Event) -> dict[str, Any]:
+    told = event.told
+    said: Iterable[tuple[str, str]] = (
+        ("decision_id", event.decision_id),
+        ("verdict", told.outcome),
+        ("policy_verdict", told.policy_verdict),
+        ("policy", told.policy),
+        ("rule", told.rule),
+        ("reason", told.reason),
+        ("country", told.country),
+        ("key_id", told.key_id),
+    )
+    ours = {f"regiongate.{name}": str(value) for name, value in said if value}
+    return {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Check", **ours}

@@ -1,0 +1,400 @@
+"""`regiongate keys …`, on every store that commands can change."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from regiongate.cli import main
+from regiongate.keys import minting
+from regiongate.keys.digest import Digester
+from tests.integration import deployment
+from tests.integration.keys.made_up import digest
+
+SECRET = "sk-live-4Qm7RzT1vBn8XcW2LpKd"
+PEPPER = "pepper-that-nobody-may-see"
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(url: str) -> Run:
+    """Return what runs a key command on an empty store."""
+
+    def command(*arguments: str, given: str = "", code: int = 0) -> Result:
+        found = CliRunner().invoke(main, ["keys", *arguments, "--store", url], input=given)
+        assert found.exit_code == code, found.output
+        return found
+
+    return command
+
+
+def shown(run: Run, name: str) -> dict[str, Any]:
+    """Return what `show` says of a key."""
+    found: dict[str, Any] = json.loads(run("show", name, "--json").stdout)
+    return found
+
+
+# -------------------------------------------------------------------------------------- adding
+
+
+def test_a_new_key_is_printed_once(run: Run) -> None:
+    """It is all of standard output, is recognised, and is kept as a digest."""
+    key = run("add", "a").stdout.strip()
+    assert key.startswith("rg_")
+    assert not minting.is_mistyped(key)
+    found = json.loads(run("show", "--key", "--json", given=key).stdout)
+    assert found["id"] == "a"
+    assert found["display"] == f"{key[:7]}…{key[-4:]}"
+    assert key not in json.dumps(found)
+    everything = run("export").stdout + run("history", "--json").stdout + run("list").stdout
+    assert key not in everything
+    assert key[8:30] not in everything
+
+
+def test_a_key_that_somebody_has(run: Run, tmp_path: Path) -> None:
+    """It is read from standard input or from a file, or its digest is given."""
+    run("add", "a", "--key", given=SECRET)
+    (tmp_path / "key").write_text(f"{SECRET}2\n")
+    run("add", "b", "--key-file", str(tmp_path / "key"))
+    run("add", "c", "--digest", f"sha256:{digest('c').hex()}")
+    assert shown(run, "a")["digest"] == Digester().write(digest(SECRET))
+    assert shown(run, "b")["digest"] == Digester().write(digest(f"{SECRET}2"))
+    assert shown(run, "c")["digest"] == Digester().write(digest("c"))
+
+
+REFUSED = {
+    "an id twice": (("add", "a"), "", 1, "a: expected an id that is new"),
+    "a key twice": (
+        ("add", "b", "--key"),
+        SECRET,
+        1,
+        "b: expected a digest that no other key has, and another one has it",
+    ),
+    "a mistyped key": (
+        ("add", "b", "--key"),
+        "rg_0123456789abcdefghijABCDEFGHIJ0123456789",
+        1,
+        "expected a key as it was printed: after rg_ it has a checksum",
+    ),
+    "nothing": (("add", "b", "--key"), "", 2, "expected a key, got nothing"),
+    "no digest": (
+        ("add", "b", "--digest", "md5:1"),
+        "",
+        2,
+        "--digest: expected sha256: or hmac-sha256: and 64 hexadecimal digits",
+    ),
+    "no country": (
+        ("add", "b", "--allowed-countries", "UK"),
+        "",
+        2,
+        "--allowed-countries[0]: expected an ISO 3166 code such as FR or UA-43 (got 'UK')",
+    ),
+    "no organisation": (
+        ("add", "b", "--org", "nobody"),
+        "",
+        1,
+        "b: expected an organisation that is there (got nobody)",
+    ),
+    "nobody": (("suspend", "b"), "", 1, "b: expected a key that is there"),
+    "no such organisation": (
+        ("org", "set", "nobody"),
+        "",
+        1,
+        "nobody: expected an organisation that is there",
+    ),
+    "an exemption without its reasons": (
+        ("exempt", "a", "--exemption", "EX", "--rule", "*"),
+        "",
+        2,
+        "--exemptions[0].ticket: expected this key, got nothing",
+    ),
+    "no exemption": (
+        ("exempt", "a", "--exemption", "EX", "--remove"),
+        "",
+        1,
+        "a: expected an exemption called EX",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "given", "code", "said"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused(
+    run: Run, arguments: tuple[str, ...], given: str, code: int, said: str
+) -> None:
+    """It is said why, and nothing is changed."""
+    run("add", "a", "--key", given=SECRET)
+    before = run("export").stdout
+    found = run(*arguments, given=given, code=code)
+    assert said in found.stderr.splitlines()
+    assert SECRET not in found.output
+    assert run("export").stdout == before
+
+
+# ------------------------------------------------------------------------------------ changing
+
+
+def test_what_becomes_of_a_key(run: Run) -> None:
+    """Status, reason, who and when are set, shown, and recorded; revoked is for good."""
+    run("add", "a")
+    run("suspend", "a", "--why", "abuse", "--by", "ann")
+    found = shown(run, "a")
+    assert (found["status"], found["status_reason"], found["status_by"]) == (
+        "suspended",
+        "abuse",
+        "ann",
+    )
+    assert found["status_at"]
+    run("reinstate", "a", "--why", "a mistake", "--by", "bob")
+    assert shown(run, "a")["status"] == "active"
+    run("revoke", "a", "--why", "leaked")
+    refused = run("reinstate", "a", code=1)
+    assert refused.stderr == "a: expected a key that is not revoked\n"
+    lines = [json.loads(line) for line in run("history", "a", "--json").stdout.splitlines()]
+    assert [(one["what"], one["why"]) for one in lines] == [
+        ("add", ""),
+        ("suspend", "abuse"),
+        ("reinstate", "a mistake"),
+        ("revoke", "leaked"),
+    ]
+    assert lines[1]["who"] == "ann"
+    assert lines[1]["changes"]["status"] == {"before": "active", "after": "suspended"}
+
+
+def test_set_says_something_else(run: Run) -> None:
+    """What is named is changed or taken back, and the rest stays."""
+    run("org", "add", "acme", "--plan", "team")
+    run("add", "a", "--plan", "gold", "--label", "x=1", "--label", "y=2", "--org", "acme")
+    run("set", "a", "--allowed-countries", "FR, DE", "--label", "x=", "--label", "z=3")
+    run("set", "a", "--clear", "plan", "--expires", "2030-01-01T00:00:00Z")
+    found = shown(run, "a")
+    assert found["labels"] == {"y": "2", "z": "3"}
+    assert found["allowed_countries"] == ["FR", "DE"]
+    assert found["expires"] == "2030-01-01T00:00:00Z"
+    assert "plan" not in found
+    assert found["organisation"] == {"plan": "team"}
+    run("set", "a", "--allowed-countries", "")
+    assert shown(run, "a")["allowed_countries"] == []
+
+
+def test_exemptions(run: Run) -> None:
+    """Added to a key or an organisation, replaced by name, and removed."""
+    run("org", "add", "acme")
+    run("add", "a")
+    reasons = ("--why", "contract", "--ticket", "T", "--approved-by", "b")
+    about = ("--exemption", "EX", "--rule", "*", "--ends", "2030-01-01T00:00:00Z", *reasons)
+    run("exempt", "a", *about)
+    run("exempt", "a", *about, "--countries", "BR,AR")
+    run("exempt", "acme", "--org", *about)
+    (exemption,) = shown(run, "a")["exemptions"]
+    assert exemption["countries"] == ["BR", "AR"]
+    assert json.loads(run("org", "show", "acme", "--json").stdout)["exemptions"]
+    run("exempt", "a", "--exemption", "EX", "--remove")
+    assert "exemptions" not in shown(run, "a")
+
+
+FILTERS = {
+    "all": ((), ["a", "b", "c"]),
+    "organisation": (("--org", "acme"), ["a"]),
+    "status": (("--status", "suspended"), ["b"]),
+    "active": (("--status", "active"), ["a"]),
+    "expired": (("--status", "expired"), ["c"]),
+    "plan": (("--plan", "gold"), ["b"]),
+    "label": (("--label", "x=1"), ["a"]),
+    "country": (("--country", "FR"), ["b"]),
+    "limit": (("--limit", "2"), ["a", "b"]),
+    "none": (("--org", "acme", "--plan", "gold"), []),
+}
+
+
+def test_listing(run: Run) -> None:
+    """Keys are listed by what is said about them."""
+    run("org", "add", "acme")
+    run("add", "a", "--org", "acme", "--label", "x=1")
+    run("add", "b", "--plan", "gold", "--denied-countries", "FR")
+    run("suspend", "b")
+    run("add", "c", "--expires", "2020-01-01T00:00:00Z")
+    for name, (arguments, expected) in FILTERS.items():
+        lines = run("list", *arguments, "--json").stdout.splitlines()
+        assert [json.loads(line)["id"] for line in lines] == expected, name
+    assert "gold" in run("list").stdout
+    assert run("org", "list").stdout.split()[-1] == "acme"
+
+
+# ------------------------------------------------------------------------------------- in bulk
+
+
+@pytest.mark.parametrize("form", ["yaml", "jsonl", "csv"])
+def test_an_export_can_be_imported(run: Run, tmp_path: Path, form: str) -> None:
+    """Nothing is lost on the way, in any format."""
+    run("org", "add", "acme", "--plan", "team", "--name", 'The "Acme", Inc', "--label", "a=é")
+    run("org", "add", "none")
+    run("add", "a", "--org", "acme", "--allowed-countries", "", "--label", "x=1,2")
+    run("add", "b", "--ownership-countries", "FR,DE", "--expires", "2030-01-01T00:00:00+02:00")
+    run("suspend", "b", "--why", "because")
+    run("exempt", "b", "--exemption", "EX", "--rule", "*", "--ends", "2030-01-01T00:00:00Z",
+        "--why", "w", "--ticket", "T", "--approved-by", "b")  # fmt: skip
+    first, second = tmp_path / f"first.{form}", tmp_path / f"second.{form}"
+    run("export", "-o", str(first))
+    store = ["--store", f"sqlite:///{tmp_path}/other.db"]
+    for arguments in (["import", str(first)], ["export", "-o", str(second)]):
+        assert CliRunner().invoke(main, ["keys", *arguments, *store]).exit_code == 0
+    assert first.read_text() == second.read_text()
+
+
+BAD_LINES = [
+    {"id": "a", "key": SECRET},
+    {"id": "b", "digest": "sha256:1"},
+    {"id": "c", "key": SECRET},
+    {"id": "d", "key": "k2", "digest": "sha256:1"},
+    {"id": "e", "key": "k3", "allowed_countries": ["UK"], "plam": "x"},
+    {"id": "f", "key": "k4", "org": "nobody"},
+    {"organisation": "acme", "status": "active"},
+    {"id": "a", "key": "k5"},
+    {"id": "g"},
+]
+SAID = """\
+2: digest: expected sha256: or hmac-sha256: and 64 hexadecimal digits
+3: c: expected a digest that no other key has, and another one has it
+4: expected either a key or its digest
+5: allowed_countries[0]: expected an ISO 3166 code such as FR or UA-43 (got 'UK')
+5: plam: expected no key of this name; did you mean plan?
+6: f: expected an organisation that is there (got nobody)
+7: acme.status: expected no key of this name here
+8: a: expected an id that is new
+9: digest: expected this key, got nothing
+10: expected JSON (unexpected character: line 1 column 1 (char 0))
+"""
+
+
+def test_every_bad_line_is_told(run: Run, tmp_path: Path) -> None:
+    """With its number; nothing of the file is added, and no key in it is told."""
+    path = tmp_path / "keys.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in BAD_LINES) + "oops\n")
+    found = run("import", str(path), code=1)
+    told = found.stderr.replace(f"{path}:", "").splitlines()
+    assert [one.strip().split("; did")[0] for one in told[:-1]] == [
+        one.split("; did")[0] for one in SAID.splitlines()
+    ]
+    assert told[-1] == "10 lines are wrong; nothing was added"
+    assert SECRET not in found.output
+    assert run("export", "--format", "jsonl").stdout == ""
+
+
+def test_import_and_replace(run: Run, tmp_path: Path) -> None:
+    """--dry-run changes nothing; what is there is replaced when that is asked for."""
+    path = tmp_path / "keys.csv"
+    path.write_text(f"id,key,plan\na,{SECRET},gold\nb,{SECRET}2,\n")
+    assert json.loads(run("import", str(path), "--dry-run", "--json").stdout)["added"] == 0
+    assert json.loads(run("import", str(path), "--json").stdout) == {"added": 2, "problems": []}
+    path.write_text(f"id,key,plan\na,{SECRET},silver\n")
+    run("import", str(path), code=1)
+    run("import", str(path), "--replace", "--why", "a new contract")
+    assert shown(run, "a")["plan"] == "silver"
+    assert "a new contract" in run("history", "a").stdout
+
+
+def test_verify(run: Run) -> None:
+    """What has ended is told; a store without problems is as it should be."""
+    run("add", "a")
+    assert json.loads(run("verify", "--json").stdout) == {"valid": True, "problems": []}
+    run("exempt", "a", "--exemption", "EX", "--rule", "*", "--ends", "2020-01-01T00:00:00Z",
+        "--why", "w", "--ticket", "T", "--approved-by", "b")  # fmt: skip
+    told = "key a: exemption EX has ended, at 2020-01-01T00:00:00+00:00"
+    assert run("verify", code=1).stdout.splitlines() == [told]
+
+
+# ------------------------------------------------------------------------------ configuration
+
+
+def configured(folder: Path, **keys: Any) -> list[str]:
+    """Write a configuration with a pepper, and return what names it on the command line."""
+    (folder / "pepper").write_text(f"{PEPPER}\n")
+    (folder / "empty").write_text("")
+    extract = [{"header": "x-api-key"}]
+    written = {"extract": extract, "store": "sqlite:///keys.db", "pepper_file": "pepper", **keys}
+    return ["-c", str(deployment.deploy(folder, keys=written))]
+
+
+def command(*arguments: str, given: str = "") -> Result:
+    """Run a command."""
+    return CliRunner().invoke(main, list(arguments), input=given)
+
+
+def test_the_configured_store_and_pepper_are_used(tmp_path: Path) -> None:
+    """What is added by a command is found by the service, through the same digest."""
+    config = configured(tmp_path)
+    added = command("keys", "add", "a", *config, "--key", given=SECRET)
+    assert added.exit_code == 0, added.output
+    found = command("explain", *config, "--ip", deployment.FRANCE, "--key", "-", given=SECRET)
+    assert "key      a, active" in found.stdout
+    assert PEPPER not in added.output + found.output
+    assert PEPPER.encode() not in (tmp_path / "keys.db").read_bytes()
+
+
+def test_a_pepper_is_changed(tmp_path: Path) -> None:
+    """Keys from before are known as long as the previous pepper is configured."""
+    plain = configured(tmp_path, pepper_file=None)
+    assert command("keys", "add", "old", *plain, "--key", given=SECRET).exit_code == 0
+    both = configured(tmp_path, previous_pepper_file="empty")
+    assert command("keys", "add", "new", *both, "--key", given=f"{SECRET}2").exit_code == 0
+    for key, name in ((SECRET, "old"), (f"{SECRET}2", "new")):
+        found = command("explain", *both, "--ip", deployment.FRANCE, "--key", "-", given=key)
+        assert f"key      {name}, active" in found.stdout
+    only = configured(tmp_path)
+    found = command("explain", *only, "--ip", deployment.FRANCE, "--key", "-", given=SECRET)
+    assert "key      unknown" in found.stdout
+    assert command("keys", "verify", *only).stdout == (
+        "key old: digest: expected hmac-sha256, as a pepper is configured (got sha256)\n"
+    )
+
+
+STORES = {
+    "an unknown kind": ("ftp://x", "(got ftp:)"),
+    "no path": ("sqlite://", "expected sqlite:///PATH, perhaps with ?mode=ro"),
+    "no server": ("redis://:hunter2@host:x/0", "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB]"),
+    "a key file": ("file:keys.yaml", "expected a store that commands can use"),
+    "nobody there": (
+        "redis://:hunter2@127.0.0.1:1/0",
+        "redis://:…@127.0.0.1:1/0: expected a store",
+    ),
+}
+
+
+@pytest.mark.parametrize(("url", "said"), STORES.values(), ids=STORES)
+def test_a_store_that_cannot_be_used(tmp_path: Path, url: str, said: str) -> None:
+    """It is one clear error without the password, and exit code 2."""
+    found = command("keys", "list", "--store", url, "-c", str(tmp_path / "none.yaml"))
+    assert found.exit_code == 2
+    assert said in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+    assert "hunter2" not in found.output
+
+
+def test_a_missing_package_is_told(tmp_path: Path) -> None:
+    """Without the extra, redis: is one clear error."""
+    code = (
+        "import sys; sys.modules['redis'] = None\n"
+        "import importlib.util as u; found = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'redis' else found(name, *a)\n"
+        "from regiongate.cli import main; main()"
+    )
+    asked = ["keys", "list", "--store", "redis://127.0.0.1/0"]
+    found = subprocess.run(
+        [sys.executable, "-c", code, *asked],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stderr == (
+        "--store: expected the package redis: pip install 'regiongate[redis]'\n"
+    )

@@ -1,0 +1,281 @@
+"""When the store is away: what is remembered goes on, nothing waits for long, and it mends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from regiongate.keys.cache import CachedStore, Limits
+from regiongate.keys.register import Register, change_key
+from regiongate.keys.stores import StoreError, opening
+from tests.integration.keys.made_up import NOTE, adding, digest, following, key, numbered, until
+from tests.integration.keys.servers import Server
+
+STALE = Limits(ttl=timedelta(milliseconds=100))
+DENY = Limits(ttl=timedelta(milliseconds=100), deny_when_away=True)
+LONGEST = 0.25
+"""Seconds that a look-up may take on a machine that does much else; its deadline is 0.05."""
+
+OUTAGES: dict[str, tuple[Callable[[Server], None], Callable[[Server], None]]] = {
+    "stopped": (Server.kill, Server.start),
+    "hanging": (Server.hang, Server.go_on),
+}
+
+
+def seed(url: str, *names: str) -> Register:
+    """Add keys to a store."""
+    register = opening.register(url, Path("/"))
+    register.commit([adding(name, key(name)) for name in names], NOTE)
+    return register
+
+
+async def timed(wanted: Awaitable[object]) -> tuple[object, float]:
+    """Return what something comes to, an error too, and for how many seconds it was waited for."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    try:
+        found = await wanted
+    except StoreError as error:
+        found = error
+    return found, loop.time() - started
+
+
+@pytest.mark.parametrize(("begin", "end"), OUTAGES.values(), ids=OUTAGES)
+async def test_what_is_remembered_goes_on(
+    server: Server, begin: Callable[[Server], None], end: Callable[[Server], None]
+) -> None:
+    """With `stale` a known key stays known, its age is told, an unknown one is unknown."""
+    seed(server.url, "a", "b").close()
+    async with following(server.url, STALE) as store:
+        known = await store.find(digest("a"))
+        begin(server)
+        slowest = 0.0
+        while not store.is_away:
+            found, seconds = await timed(store.find(digest("a")))
+            slowest = max(slowest, seconds)
+            assert found is known
+            await asyncio.sleep(0.01)
+        found, seconds = await timed(store.find(digest("b")))
+        assert found is None
+        slowest = max(slowest, seconds)
+        assert slowest < LONGEST
+        later = datetime.now(UTC) + timedelta(seconds=30)
+        assert 29 < store.age(later) < 33
+        end(server)
+        await until(lambda: not store.is_away)
+        assert store.age(datetime.now(UTC)) == 0
+        await until(lambda: _found(store, "b"))
+
+
+@pytest.mark.parametrize(("begin", "end"), OUTAGES.values(), ids=OUTAGES)
+async def test_what_is_not_remembered_is_denied(
+    server: Server, begin: Callable[[Server], None], end: Callable[[Server], None]
+) -> None:
+    """With `deny` a key that is not remembered, or not lately, is refused while it lasts."""
+    seed(server.url, "a", "b").close()
+    async with following(server.url, DENY) as store:
+        assert await store.find(digest("a"))
+        begin(server)
+        await until(lambda: store.is_away)
+        await until(lambda: _is_refused(store, "a"))
+        for name in "ab":
+            found, seconds = await timed(store.find(digest(name)))
+            assert str(found) == f"{opening.name(server.url)}: expected an answer, and it is away"
+            assert seconds < LONGEST
+        end(server)
+        await until(lambda: not store.is_away)
+        await until(lambda: _found(store, "b"))
+
+
+async def test_a_change_during_an_outage_is_not_missed(server: Server) -> None:
+    """What was changed while a reader was cut off takes effect when it is back."""
+    register = seed(server.url, "a")
+    async with following(server.url, STALE) as store:
+        assert await store.find(digest("a"))
+        server.kill()
+        await until(lambda: store.is_away)
+        server.start()
+        change_key(register, "a", lambda key: key.model_copy(update={"plan": "x"}), NOTE)
+        await until(lambda: _plan(store, "a", "x"))
+    register.close()
+
+
+async def test_a_store_that_is_emptied_knows_no_key(server: Server) -> None:
+    """Keys that go without a word of history are gone as well."""
+    seed(server.url, "a").close()
+    async with following(server.url) as store:
+        assert await store.find(digest("a"))
+        server.empty()
+        await until(lambda: _is_unknown(store, "a"))
+
+
+async def test_expiry_is_judged_by_the_clock(server: Server) -> None:
+    """A key that is remembered expires although the store is away."""
+    expires = datetime.now(UTC) + timedelta(hours=1)
+    register = opening.register(server.url, Path("/"))
+    register.commit([adding("a", key("a", expires=expires.isoformat()))], NOTE)
+    register.close()
+    async with following(server.url, STALE) as store:
+        await store.find(digest("a"))
+        server.kill()
+        await until(lambda: store.is_away)
+        record = await store.find(digest("a"))
+        assert record is not None
+        assert record.facts(expires - timedelta(seconds=1)).status == "active"
+        assert record.facts(expires).status == "expired"
+        server.start()
+
+
+# -------------------------------------------------------------------------------------- SQLite
+
+
+def damage(path: Path) -> None:
+    """Overwrite a database with something else."""
+    path.with_name("other").write_bytes(b"not a database at all" * 4096)
+    path.with_name("other").rename(path)
+
+
+def remove(path: Path) -> None:
+    """Move a database away."""
+    path.rename(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("begin", [damage, remove])
+async def test_a_file_that_cannot_be_read(tmp_path: Path, begin: Callable[[Path], None]) -> None:
+    """A corrupt or missing file is a store that is away; a sound one in its place mends it."""
+    path, spare = tmp_path / "keys.db", tmp_path / "spare.db"
+    seed(f"sqlite:///{path}", "a").close()
+    seed(f"sqlite:///{spare}", "b").close()
+    async with following(f"sqlite:///{path}", STALE) as store:
+        known = await store.find(digest("a"))
+        begin(path)
+        await until(lambda: store.is_away)
+        assert await store.find(digest("a")) is known
+        assert await store.find(digest("b")) is None
+        spare.rename(path)
+        await until(lambda: _found(store, "b"))
+        assert await store.find(digest("a")) is None
+
+
+async def test_a_corrupt_file_is_denied(tmp_path: Path) -> None:
+    """With `deny`, nothing passes for unknown."""
+    path = tmp_path / "keys.db"
+    seed(f"sqlite:///{path}", "a").close()
+    async with following(f"sqlite:///{path}", DENY) as store:
+        damage(path)
+        await until(lambda: store.is_away)
+        found, _ = await timed(store.find(digest("a")))
+        assert isinstance(found, StoreError)
+
+
+async def test_a_file_that_is_only_read(tmp_path: Path) -> None:
+    """A store with ?mode=ro answers Checks, and refuses a change with one clear error."""
+    path = tmp_path / "keys.db"
+    seed(f"sqlite:///{path}", "a").close()
+    url = f"sqlite:///{path}?mode=ro"
+    async with following(url) as store:
+        assert await store.find(digest("a"))
+    register = opening.register(url, Path("/"))
+    with pytest.raises(StoreError) as refused:
+        register.commit([adding("b", key("b"))], NOTE)
+    register.close()
+    assert str(refused.value) == (
+        f"{path}: expected a key store that can be used (attempt to write a readonly database)"
+    )
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from regiongate.keys.register import change_key
+from regiongate.keys.stores import opening
+from tests.integration.keys.made_up import NOTE, adding, key, numbered
+register = opening.register(sys.argv[1], Path("/"))
+print("begun", flush=True)
+for number in range(10**6):
+    names = [f"k{number}-{one}" for one in range(50)]
+    register.commit([adding(name, key(name)) for name in names], NOTE)
+    print(number, flush=True)
+"""
+
+
+def test_a_writer_that_is_killed(tmp_path: Path) -> None:
+    """kill -9 in the middle of a write: what was committed is there, and nothing by halves."""
+    url = f"sqlite:///{tmp_path}/keys.db"
+    seed(url, "a").close()
+    for round_ in range(3):
+        path = tmp_path / f"{round_}.db"
+        url = f"sqlite:///{path}"
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE)
+        assert writer.stdout is not None
+        for _ in range(2 + round_):
+            done = writer.stdout.readline()
+        writer.send_signal(signal.SIGKILL)
+        rest = writer.stdout.read().split()
+        writer.wait()
+        writer.stdout.close()
+        told = int([done, *rest][-1]) + 1
+        register = opening.register(url, Path("/"))
+        kept = len(list(register.every_key()))
+        assert kept % 50 == 0
+        assert kept >= 50 * told
+        assert len(list(register.history())) == kept
+        assert list(register.problems()) == []
+        register.commit([adding("after", key("after"))], NOTE)
+        register.close()
+
+
+IMPORTER = """
+import os, sys
+from pathlib import Path
+from regiongate.keys.stores import opening
+from tests.integration.keys.made_up import NOTE, numbered
+with opening.register(sys.argv[1], Path("/")).load(NOTE, replace=False) as loading:
+    assert loading.add(numbered("a", "b")) == []
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_an_import_that_is_killed(server: Server) -> None:
+    """What a killed import leaves is not to be found, is told, and undone by the next one."""
+    subprocess.run([sys.executable, "-c", IMPORTER, server.url], check=False)
+    register = opening.register(server.url, Path("/"))
+    assert register.key("a") is None
+    with pytest.raises(StoreError) as refused, register.load(NOTE, replace=False):
+        pass
+    assert str(refused.value).endswith("expected no other import to be under way")
+    server.delete("regiongate:importing")  # as its time does
+    (problem,) = register.problems()
+    assert problem.endswith("an import was not finished; the next one undoes what it left")
+    with register.load(NOTE, replace=False) as loading:
+        assert loading.add(numbered("a", "c")) == []
+        loading.finish()
+    assert [json.loads(one)["id"] for one in register.every_key()] == ["a", "c"]
+    assert list(register.problems()) == []
+    register.close()
+
+
+async def _is_refused(store: CachedStore, name: str) -> bool:
+    found, _ = await timed(store.find(digest(name)))
+    return isinstance(found, StoreError)
+
+
+async def _found(store: CachedStore, name: str) -> bool:
+    return await store.find(digest(name)) is not None
+
+
+async def _is_unknown(store: CachedStore, name: str) -> bool:
+    return await store.find(digest(name)) is None
+
+
+async def _plan(store: CachedStore, name: str, plan: str) -> bool:
+    record = await store.find(digest(name))
+    return record is not None and record.profile.plan == plan

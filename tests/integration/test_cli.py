@@ -1,0 +1,282 @@
+"""The command line: what its commands print, and with which code they exit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from regiongate import __version__
+from regiongate.cli import main
+from tests.integration.deployment import (
+    EXEMPT,
+    FRANCE,
+    GERMANY,
+    NARROW,
+    NORTH_KOREA,
+    PLAIN,
+    SUSPENDED,
+    UNKNOWN,
+    deploy,
+    policy,
+    question,
+    rule,
+)
+from tests.integration.process import Process, serving
+
+pytestmark = pytest.mark.usefixtures("unrehearsed")
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration that no test changes."""
+    return deploy(tmp_path_factory.mktemp("cli"))
+
+
+def run(*arguments: str | Path, typed: str | None = None) -> Result:
+    """Run a command.
+
+    Args:
+        typed: what is on its standard input.
+    """
+    return CliRunner().invoke(main, [str(one) for one in arguments], input=typed)
+
+
+def explained(config: Path, *arguments: str | Path, typed: str | None = None) -> dict[str, Any]:
+    """Return what `explain --json` prints."""
+    result = run("explain", "-c", config, "--json", *arguments, typed=typed)
+    printed: dict[str, Any] = json.loads(result.stdout)
+    assert result.exit_code == (printed["verdict"] == "deny"), result.output
+    return printed
+
+
+def commands(group: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
+    """Name every command below one, the command itself first."""
+    yield path
+    if isinstance(group, click.Group):
+        for name, command in group.commands.items():
+            yield from commands(command, *path, name)
+
+
+@pytest.mark.parametrize("command", list(commands(main)), ids=" ".join)
+def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
+    """--help tells what a command does and what each option means."""
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage:")
+    assert run(*command, "-h").stdout == result.stdout
+
+
+@pytest.mark.parametrize("command", list(commands(main)), ids=" ".join)
+def test_every_command_and_option_has_a_description(command: tuple[str, ...]) -> None:
+    """Nobody has to guess what a name stands for."""
+    found: click.Command = main
+    for name in command:
+        assert isinstance(found, click.Group)
+        found = found.commands[name]
+    assert found.help
+    options = [one for one in found.params if isinstance(one, click.Option)]
+    assert [one.name for one in options if not one.help] == []
+
+
+def test_the_version_is_told() -> None:
+    """--version is what a report of a mistake needs."""
+    assert run("--version").stdout == f"regiongate, version {__version__}\n"
+
+
+MISUSED = {
+    "an unknown command": ["explode"],
+    "an unknown option": ["validate", "--jsn"],
+    "an address that is none": ["explain", "--ip", "1.2.3"],
+    "a moment that is none": ["explain", "--at", "tomorrow"],
+    "a header without a colon": ["explain", "--header", "x"],
+    "a file of a key that is not there": ["explain", "--key-file", "/nonexistent"],
+    "a configuration that is a folder": ["explain", "-c", "/"],
+    "a configuration that is not there": ["explain", "-c", "/nonexistent.yaml"],
+}
+
+
+@pytest.mark.parametrize("arguments", MISUSED.values(), ids=MISUSED)
+def test_misuse_is_told_with_exit_code_2(arguments: list[str]) -> None:
+    """Misuse is told on standard error in a few lines, and nothing is printed."""
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# ----------------------------------------------------------------------------------- validate
+
+
+def test_a_good_configuration_is_valid(config: Path) -> None:
+    """Exit code 0 says that it would be put in force."""
+    result = run("validate", "-c", config)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == f"{config}: valid"
+
+
+def test_a_good_configuration_is_valid_in_json(config: Path) -> None:
+    """--json is for scripts."""
+    result = run("validate", "-c", config, "--json")
+    printed = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (printed["valid"], printed["problems"]) == (True, [])
+
+
+def test_every_problem_of_every_file_is_told(tmp_path: Path) -> None:
+    """One run finds the mistakes of all files, each with its line and place."""
+    config = deploy(tmp_path)
+    (tmp_path / "policy.yaml").write_bytes(policy(rule("one", "source.contry"), rule("two", "1")))
+    (tmp_path / "keys.yaml").write_text("version: 1\nkeys:\n- {id: a, digest: md5}\n")
+    (tmp_path / "country.mmdb").write_bytes(b"")
+    result = run("validate", "-c", config)
+    assert result.exit_code == 1
+    for said in (
+        f"{tmp_path}/policy.yaml:11: policies.default.rules[0].when: ",
+        f"{tmp_path}/policy.yaml:15: policies.default.rules[1].when: ",
+        f"{tmp_path}/keys.yaml:3: keys[0].digest: ",
+        f"{tmp_path}/country.mmdb: ",
+    ):
+        assert said in result.output
+
+
+def test_every_problem_is_told_in_json(tmp_path: Path) -> None:
+    """A script gets the problems one by one, and the same exit code."""
+    config = deploy(tmp_path)
+    (tmp_path / "policy.yaml").write_bytes(policy(rule("one", "source.contry")))
+    (tmp_path / "keys.yaml").write_text("version: 2\n")
+    result = run("validate", "-c", config, "--json")
+    printed = json.loads(result.stdout)
+    assert (result.exit_code, printed["valid"], len(printed["problems"])) == (1, False, 2)
+
+
+# ------------------------------------------------------------------------------------ explain
+
+REQUESTS: Mapping[str, Mapping[str, Any]] = {
+    "a supported country": {"ip": FRANCE},
+    "a country that is not": {"ip": GERMANY},
+    "an embargoed territory": {"ip": NORTH_KOREA},
+    "a country that is unknown": {"ip": "77.1.1.1"},
+    "a private address": {"ip": "10.0.0.1"},
+    "an address of IPv6": {"ip": "2001:db8::1"},
+    "an IPv4-mapped address": {"ip": "::ffff:5.39.0.1"},
+    "a plain key": {"key": PLAIN},
+    "an unknown key": {"key": UNKNOWN},
+    "a suspended key": {"key": SUSPENDED},
+    "a suspended key from an embargoed territory": {"ip": NORTH_KOREA, "key": SUSPENDED},
+    "a key outside its countries": {"key": NARROW},
+    "a key inside its countries": {"ip": GERMANY, "key": NARROW},
+    "an exempt key": {"ip": GERMANY, "key": EXEMPT},
+    "an exempt key where nothing exempts": {"ip": NORTH_KOREA, "key": EXEMPT},
+    "two keys in one": {"key": f"{PLAIN},{UNKNOWN}"},
+    "an empty key": {"key": ""},
+    "a key that is too long": {"key": "k" * 1025},
+    "a key of bytes that no key has": {"key": "schlüssel"},
+    "a path that is to go": {"path": "/v0/models"},
+    "a path that is to go, with a query": {"path": "/v0/models?limit=1"},
+    "another policy": {"ip": GERMANY, "route": "internal"},
+    "a policy in shadow": {"route": "watched"},
+    "a policy that is none": {"route": "nowhere"},
+}
+SAME = ("policy_verdict", "policy", "rule", "reason", "phase", "exemption")
+
+
+@pytest.fixture(scope="module")
+def process(config: Path) -> Iterator[Process]:
+    """A service of the same configuration."""
+    with serving(config) as running:
+        yield running
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_explain_says_what_the_service_answers(
+    request_: Mapping[str, Any], config: Path, process: Process
+) -> None:
+    """The same facts lead to the same verdict by the same rule, for the same reason."""
+    facts = {"ip": FRANCE, "path": "/v1/models", **request_}
+    answer = process.ask(question(**facts))
+    names = {"route": "--policy"}
+    options = [(names.get(name, f"--{name}"), value) for name, value in facts.items()]
+    said = explained(config, *(word for option in options for word in option))
+    assert said["verdict"] == answer["outcome"]
+    assert {name: said[name] or "" for name in SAME} == {name: answer[name] for name in SAME}
+    assert said["source"].get("country", "") == answer["country"]
+    assert (said["key"]["id"], said["key"]["org"]) == (answer["key_id"], answer["org"])
+
+
+def test_explain_goes_through_the_rules_in_order(config: Path) -> None:
+    """Each rule is told with what became of it, down to the one that decided."""
+    said = explained(config, "--ip", GERMANY, "--key", EXEMPT, "--path", "/v0/models")
+    assert [(one["name"], one["outcome"]) for one in said["rules"]] == [
+        ("suspended-key", "does not apply"),
+        ("embargoed-territory", "does not apply"),
+        ("outside-the-contract", "does not apply"),
+        ("old-path", "would deny, but is in phase warn; exemption ex-1 for another rule"),
+        ("unsupported-region", "lifted by exemption ex-1"),
+    ]
+
+
+def test_explain_decides_at_the_moment_given(config: Path) -> None:
+    """What a date will change can be seen before it comes."""
+    outcomes = {
+        at: explained(config, "--ip", FRANCE, "--path", "/v0/", "--at", at)["verdict"]
+        for at in ("2019-12-31T23:59:59Z", "2998-12-31T23:59:59Z", "2999-01-01T00:00:00Z")
+    }
+    assert list(outcomes.values()) == ["allow", "allow", "deny"]
+
+
+def test_explain_is_read_by_people_too(config: Path) -> None:
+    """Without --json the client, the key, every rule and the decision are lines of text."""
+    result = run("explain", "-c", config, "--ip", NORTH_KOREA, "--key", PLAIN)
+    assert result.exit_code == 1
+    for said in (
+        "client   175.45.176.1: KP (located, network 175.45.176.0/22)",
+        "key      plain, active",
+        "embargoed-territory",
+        "not reached",
+        "deny 403: unsupported_country by embargoed-territory",
+    ):
+        assert said in result.stdout
+
+
+def test_what_a_policy_says_is_printed_as_it_stands(tmp_path: Path) -> None:
+    """Square brackets in a condition are CEL and not markup of the terminal."""
+    config = deploy(tmp_path)
+    condition = 'request.path.matches("^[/]v1")'
+    (tmp_path / "policy.yaml").write_bytes(policy(rule("listed", condition)))
+    assert condition in run("explain", "-c", config, "--ip", FRANCE).stdout
+
+
+KEY_GIVEN = {
+    "as an option": (["--key", SUSPENDED], None),
+    "on standard input": (["--key", "-"], f"{SUSPENDED}\n"),
+    "on standard input without a line's end": (["--key", "-"], SUSPENDED),
+    "in a file": (["--key-file", "{folder}/key"], None),
+    "in a file that is standard input": (["--key-file", "-"], f"{SUSPENDED}\n"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "typed"), KEY_GIVEN.values(), ids=KEY_GIVEN)
+def test_a_key_need_not_be_on_the_command_line(
+    arguments: list[str], typed: str | None, config: Path, tmp_path: Path
+) -> None:
+    """A key is read from standard input or a file as well, and is not printed."""
+    (tmp_path / "key").write_text(f"{SUSPENDED}\n")
+    written = [one.format(folder=tmp_path) for one in arguments]
+    said = explained(config, "--ip", FRANCE, *written, typed=typed)
+    assert said["key"]["id"] == "suspended"
+    assert SUSPENDED not in json.dumps(said)
+
+
+def test_a_configuration_that_cannot_be_used_explains_nothing(tmp_path: Path) -> None:
+    """The problems are told on standard error; exit code 2 is not a denial."""
+    config = deploy(tmp_path)
+    (tmp_path / "policy.yaml").write_text("version: 2\n")
+    result = run("explain", "-c", config, "--ip", FRANCE)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{tmp_path}/policy.yaml:1: version: " in result.stderr

@@ -1,0 +1,302 @@
+"""Both engines, over TCP and a Unix socket, keep the same promises."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from regiongate.documents import DocumentError
+from regiongate.extauthz.service import METHOD, SERVICE, Authorization
+from regiongate.runtime import config, engines
+from regiongate.runtime.engines import BindError, Engine, Server
+from regiongate.runtime.state import State
+from tests.integration.deployment import FRANCE, GERMANY, deploy, question, read, settings
+from tests.integration.process import NO_PROXY
+
+ENGINES: tuple[Engine, ...] = ("native", "grpcio")
+OPTIONS = [*NO_PROXY, ("grpc.max_send_message_length", -1)]
+NAMES = ("", SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
+
+
+@pytest.fixture(scope="module")
+def handler(tmp_path_factory: pytest.TempPathFactory) -> engines.Handler:
+    """Answers Checks from a configuration that no test changes."""
+    state = State(deploy(tmp_path_factory.mktemp("engines")))
+    authorization = Authorization(state.snapshot)
+
+    async def check(data: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        return await authorization.check(data, context.invocation_metadata() or ())
+
+    return check
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Either engine."""
+    chosen: Engine = request.param
+    return chosen
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def wanted(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address to listen on: any free port, or a socket."""
+    return "127.0.0.1:0" if request.param == "tcp" else f"unix:{tmp_path}/s"
+
+
+@pytest.fixture
+async def address(engine: Engine, wanted: str, handler: engines.Handler) -> AsyncIterator[str]:
+    """Where an engine serves."""
+    server = Server(engine, handler)
+    (bound,) = await server.start([wanted])
+    yield bound
+    await server.stop(0)
+
+
+@pytest.fixture
+async def channel(address: str) -> AsyncIterator[aio.Channel]:
+    """A connection to it."""
+    async with aio.insecure_channel(address, options=OPTIONS) as connected:
+        yield connected
+
+
+async def echo(data: bytes, _: aio.ServicerContext[bytes, bytes]) -> bytes:
+    """Answer with what is asked."""
+    return data
+
+
+def call(channel: aio.Channel, method: str = METHOD) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    """Return a method that takes and returns bytes."""
+    return channel.unary_unary(f"/{SERVICE}/{method}", bytes, bytes)
+
+
+ASKED = {
+    "a client that is let through": (question(FRANCE), "allow", ""),
+    "a client that is refused": (question(GERMANY), "deny", "unsupported_country"),
+    "no bytes": (b"", "deny", "unsupported_country"),
+    "bytes that are no message": (b"\xff" * 64, "deny", "malformed_check"),
+    "a message cut short": (question(FRANCE)[:-3], "deny", "malformed_check"),
+    "20 MB": (secrets.token_bytes(20_000_000), "deny", "malformed_check"),
+    "20 MB of a message": (question(path="/" * 20_000_000), "deny", "malformed_check"),
+}
+
+
+@pytest.mark.parametrize(("asked", "outcome", "reason"), ASKED.values(), ids=ASKED)
+async def test_whatever_is_asked_is_answered(
+    asked: bytes, outcome: str, reason: str, channel: aio.Channel
+) -> None:
+    """The answer is an explicit allow or deny, and never an RPC error."""
+    answer = read(await call(channel)(asked))
+    assert (answer["outcome"], answer["reason"] if outcome == "deny" else "") == (outcome, reason)
+
+
+async def test_many_calls_at_once_are_each_answered_on_their_own(channel: aio.Channel) -> None:
+    """Calls on one connection do not wait for each other, nor get each other's answers."""
+    asked = [FRANCE, GERMANY] * 200
+    answers = await asyncio.gather(*(call(channel)(question(ip)) for ip in asked))
+    countries = [read(one)["country"] for one in answers]
+    assert countries == ["FR", "DE"] * 200
+
+
+async def test_metadata_of_the_call_reaches_the_handler(engine: Engine, wanted: str) -> None:
+    """What Envoy adds to a Check with initial_metadata is seen, a name sent twice twice."""
+
+    async def tell(_: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        values = [value for name, value in context.invocation_metadata() or () if name == "x-a"]
+        return repr([str(value) for value in values]).encode()
+
+    server = Server(engine, tell)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        answer = await call(channel)(b"", metadata=aio.Metadata(("x-a", "1"), ("x-a", "2")))
+    await server.stop(0)
+    assert answer == b"['1', '2']"
+
+
+@pytest.mark.parametrize("service", ["", SERVICE])
+async def test_health_is_told(service: str, channel: aio.Channel) -> None:
+    """A server that has started is SERVING, as a whole and as the service that Envoy asks for."""
+    health = health_pb2_grpc.HealthStub(channel)
+    answer = await health.Check(health_pb2.HealthCheckRequest(service=service))
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_health_of_a_service_that_is_none_is_not_found(channel: aio.Channel) -> None:
+    """A health check with a misspelt name fails, rather than pass for the wrong reason."""
+    health = health_pb2_grpc.HealthStub(channel)
+    with pytest.raises(aio.AioRpcError) as error:
+        await health.Check(health_pb2.HealthCheckRequest(service="Authorisation"))
+    assert error.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_server_that_is_about_to_stop_says_so(
+    engine: Engine, wanted: str, handler: engines.Handler
+) -> None:
+    """Whoever watches its health is told NOT_SERVING, while Checks are still answered."""
+    server = Server(engine, handler)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        watched = health.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+        first = (await watched.read()).status
+        await server.leave()
+        then = (await watched.read()).status
+        answer = read(await call(channel)(question()))
+        watched.cancel()
+    await server.stop(0)
+    status = health_pb2.HealthCheckResponse
+    assert (first, then) == (status.SERVING, status.NOT_SERVING)
+    assert answer["outcome"] == "allow"
+
+
+async def test_calls_under_way_are_finished(engine: Engine, wanted: str) -> None:
+    """A server that stops gives a call that has begun the time to be answered."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(data: bytes, _: aio.ServicerContext[bytes, bytes]) -> bytes:
+        begun.set()
+        await go_on.wait()
+        return data
+
+    server = Server(engine, slow)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        answer = asyncio.ensure_future(call(channel)(b"slow"))
+        await begun.wait()
+        stopping = asyncio.create_task(server.stop(5))
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await answer == b"slow"
+        await stopping
+
+
+async def test_an_unknown_method_is_unimplemented(channel: aio.Channel) -> None:
+    """A call of anything but Check is an RPC error that says what is wrong."""
+    with pytest.raises(aio.AioRpcError) as error:
+        await call(channel, "Chek")(b"")
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_the_services_are_described(address: str) -> None:
+    """A tool such as grpcurl can list the services and ask a Check, without our files."""
+
+    def described() -> tuple[set[str], list[str], list[str]]:
+        with grpc.insecure_channel(address, options=NO_PROXY) as channel:
+            database = ProtoReflectionDescriptorDatabase(channel)
+            names = set(database.get_services())
+            method = DescriptorPool(database).FindServiceByName(SERVICE).methods_by_name[METHOD]
+            asked, answered = method.input_type, method.output_type
+            return names, [one.name for one in asked.fields], [one.name for one in answered.fields]
+
+    names, asked, answered = await asyncio.to_thread(described)
+    assert names == set(NAMES[1:])
+    assert asked == ["attributes"]
+    assert {"status", "denied_response", "ok_response"} <= set(answered)
+
+
+async def test_a_port_of_0_becomes_one_that_is_free(engine: Engine) -> None:
+    """Several addresses are served at once, and each is told as it can be connected to."""
+    server = Server(engine, echo)
+    bound = await server.start(["127.0.0.1:0", "127.0.0.1:0"])
+    answers = []
+    for one in bound:
+        async with aio.insecure_channel(one, options=OPTIONS) as channel:
+            answers.append(await call(channel)(one.encode()))
+    await server.stop(0)
+    assert answers == [one.encode() for one in bound]
+    assert len(set(bound)) == 2
+
+
+CANNOT = {
+    "a port in use": "{address}",
+    "a name of no host": "no-such-host.invalid:0",
+    "a folder that is not there": "unix:{folder}/missing/s",
+    "a path that is too long": "unix:{folder}/" + 108 * "x",
+}
+
+
+@pytest.mark.parametrize("written", CANNOT.values(), ids=CANNOT)
+async def test_an_address_that_cannot_be_listened_on_is_told(
+    written: str, engine: Engine, tmp_path: Path
+) -> None:
+    """The error names the address, and nothing else has to be guessed."""
+    first = Server(engine, echo)
+    (bound,) = await first.start(["127.0.0.1:0"])
+    wrong = written.format(address=bound, folder=tmp_path)
+    second = Server(engine, echo)
+    with pytest.raises(BindError) as error:
+        await second.start([wrong])
+    await second.stop(0)
+    await first.stop(0)
+    assert str(error.value) == f"{wrong}: expected an address to listen on that is free"
+
+
+async def test_a_socket_in_use_is_not_taken_from_its_server(engine: Engine, tmp_path: Path) -> None:
+    """A second server on a Unix socket is refused as it is on a port."""
+    address = f"unix:{tmp_path}/s"
+
+    async def usurp(_: bytes, __: aio.ServicerContext[bytes, bytes]) -> bytes:
+        return b"from the second"
+
+    first, second = Server(engine, echo), Server(engine, usurp)
+    await first.start([address])
+    try:
+        with pytest.raises(BindError):
+            await second.start([address])
+        async with aio.insecure_channel(address, options=OPTIONS) as channel:
+            assert await call(channel)(b"first") == b"first"
+    finally:
+        await second.stop(0)
+        await first.stop(0)
+
+
+async def test_a_socket_left_behind_is_replaced(engine: Engine, tmp_path: Path) -> None:
+    """What a killed process leaves does not keep the next one from starting."""
+    address = f"unix:{tmp_path}/s"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "s"))
+    server = Server(engine, echo)
+    await server.start([address])
+    async with aio.insecure_channel(address, options=OPTIONS) as channel:
+        assert await call(channel)(b"new") == b"new"
+    await server.stop(0)
+
+
+# ---------------------------------------------------------------------------------- the choice
+
+
+def test_auto_takes_native_unless_tls_is_asked_for() -> None:
+    """What is asked for by name is taken; auto takes the fastest that can."""
+    assert engines.choose("auto", tls=False) == "native"
+    assert engines.choose("auto", tls=True) == "grpcio"
+    assert engines.choose("native", tls=False) == "native"
+    assert engines.choose("grpcio", tls=False) == "grpcio"
+    assert engines.choose("grpcio", tls=True) == "grpcio"
+
+
+def test_without_the_native_engine_auto_takes_grpcio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a platform that has no native engine the service serves all the same."""
+    monkeypatch.setitem(sys.modules, "pygrpc_native", None)
+    assert engines.choose("auto", tls=False) == "grpcio"
+    with pytest.raises(ValueError, match=r"^engine: expected pygrpc-native to be installed"):
+        engines.choose("native", tls=False)
+
+
+def test_native_with_tls_is_refused(tmp_path: Path) -> None:
+    """A configuration that asks for both is told that they exclude each other."""
+    file = tmp_path / "regiongate.yaml"
+    file.write_bytes(settings(engine="native", tls={"cert": "c.pem", "key": "k.pem"}))
+    with pytest.raises(DocumentError, match=r"expected engine grpcio or auto where tls is asked"):
+        config.read(file)

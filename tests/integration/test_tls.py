@@ -1,0 +1,173 @@
+"""TLS and mutual TLS: who is answered, and certificates that are renewed under way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+import trustme
+from grpc import aio
+
+from regiongate.documents import DocumentError
+from regiongate.extauthz.service import METHOD, SERVICE
+from regiongate.runtime import tls
+from regiongate.runtime.config import Tls
+from regiongate.runtime.engines import Server
+from tests.integration.process import NO_PROXY, PATIENCE
+
+ONE_WAY = Tls(cert="server.pem", key="server.key")
+MUTUAL = Tls(cert="server.pem", key="server.key", client_ca="clients.pem")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server's folder of certificates, and whom its clients trust."""
+
+    folder: Path
+    authority: trustme.CA
+    clients: trustme.CA
+
+    def issue(self) -> trustme.LeafCert:
+        """Put a new certificate and its key in place."""
+        return put(self.folder, self.authority)
+
+
+def put(folder: Path, authority: trustme.CA) -> trustme.LeafCert:
+    """Put a certificate of an authority and its key in place."""
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(str(folder / "server.key"))
+    issued.cert_chain_pems[0].write_to_path(str(folder / "server.pem"))
+    return issued
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """A server with a certificate, and an authority for its clients."""
+    made = Site(tmp_path, trustme.CA(), trustme.CA())
+    made.issue()
+    made.clients.cert_pem.write_to_path(str(tmp_path / "clients.pem"))
+    return made
+
+
+@asynccontextmanager
+async def served(written: Tls, site: Site) -> AsyncIterator[str]:
+    """Serve an echo, and lend the address."""
+    server = Server("grpcio", echo, tls.credentials(written, site.folder))
+    (bound,) = await server.start(["127.0.0.1:0"])
+    yield bound
+    await server.stop(0)
+
+
+async def echo(data: bytes, _: aio.ServicerContext[bytes, bytes]) -> bytes:
+    """Answer with what is asked."""
+    return data
+
+
+async def ask(address: str, trusted: trustme.CA, own: trustme.LeafCert | None = None) -> bytes:
+    """Call over a new connection.
+
+    Args:
+        trusted: whose certificates the client takes for good.
+        own: the client's certificate.
+    """
+    credentials = grpc.ssl_channel_credentials(
+        trusted.cert_pem.bytes(),
+        own.private_key_pem.bytes() if own else None,
+        own.cert_chain_pems[0].bytes() if own else None,
+    )
+    # A channel takes a connection of another's if it can; this one is to be new.
+    options = [*NO_PROXY, ("grpc.use_local_subchannel_pool", 1)]
+    async with aio.secure_channel(address, credentials, options=options) as channel:
+        method = channel.unary_unary(f"/{SERVICE}/{METHOD}", bytes, bytes)
+        answer: bytes = await method(b"hello", timeout=PATIENCE)
+        return answer
+
+
+async def refused(address: str, trusted: trustme.CA, own: trustme.LeafCert | None = None) -> bool:
+    """Say whether no connection comes about."""
+    with pytest.raises(aio.AioRpcError) as error:
+        await ask(address, trusted, own)
+    return error.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_client_that_trusts_the_server_is_answered(site: Site) -> None:
+    """TLS alone asks nothing of the client."""
+    async with served(ONE_WAY, site) as address:
+        assert await ask(address, site.authority) == b"hello"
+
+
+async def test_a_client_that_does_not_trust_the_server_goes_away(site: Site) -> None:
+    """The server proves itself with the configured certificate and no other."""
+    async with served(ONE_WAY, site) as address:
+        assert await refused(address, trustme.CA())
+
+
+async def test_plaintext_is_not_answered_where_tls_is_asked_for(site: Site) -> None:
+    """There is no second, unprotected way in."""
+    async with served(ONE_WAY, site) as address, aio.insecure_channel(address) as channel:
+        with pytest.raises(aio.AioRpcError) as error:
+            await channel.unary_unary(f"/{SERVICE}/{METHOD}", bytes, bytes)(b"", timeout=PATIENCE)
+    assert error.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_only_clients_of_the_authority_are_answered(site: Site) -> None:
+    """With client_ca a client needs a certificate, and one of that authority."""
+    async with served(MUTUAL, site) as address:
+        assert await ask(address, site.authority, site.clients.issue_cert("envoy")) == b"hello"
+        assert await refused(address, site.authority)
+        assert await refused(address, site.authority, trustme.CA().issue_cert("envoy"))
+
+
+async def test_a_renewed_certificate_is_used_without_a_restart(site: Site) -> None:
+    """The next connection is made with it, and the one of before is not used again."""
+    async with served(ONE_WAY, site) as address:
+        assert await ask(address, site.authority) == b"hello"
+        put(site.folder, renewed := trustme.CA())
+        assert await ask(address, renewed) == b"hello"
+        assert await refused(address, site.authority)
+
+
+async def test_a_changed_client_authority_is_used_without_a_restart(site: Site) -> None:
+    """Clients of the authority of before are refused from then on."""
+    async with served(MUTUAL, site) as address:
+        (renewed := trustme.CA()).cert_pem.write_to_path(str(site.folder / "clients.pem"))
+        assert await ask(address, site.authority, renewed.issue_cert("envoy")) == b"hello"
+        assert await refused(address, site.authority, site.clients.issue_cert("envoy"))
+
+
+SPOILT = {
+    "no certificate": b"",
+    "half of one": b"-----BEGIN CERTIFICATE-----\nMIIB",
+    "another's": trustme.CA().issue_cert("127.0.0.1").cert_chain_pems[0].bytes(),
+    "no text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("content", SPOILT.values(), ids=SPOILT)
+async def test_a_certificate_that_cannot_be_used_leaves_the_old_one(
+    content: bytes, site: Site
+) -> None:
+    """Between the two writes of a renewal, and after a bad one, connections are still made."""
+    async with served(ONE_WAY, site) as address:
+        assert await ask(address, site.authority) == b"hello"
+        (site.folder / "server.pem").write_bytes(content)
+        assert await ask(address, site.authority) == b"hello"
+        put(site.folder, renewed := trustme.CA())
+        assert await ask(address, renewed) == b"hello"
+
+
+async def test_a_certificate_that_is_removed_leaves_the_old_one(site: Site) -> None:
+    """A missing file is no reason to refuse connections."""
+    async with served(ONE_WAY, site) as address:
+        (site.folder / "server.pem").unlink()
+        assert await ask(address, site.authority) == b"hello"
+
+
+def test_a_certificate_that_is_not_there_at_the_start_is_told(tmp_path: Path) -> None:
+    """The error names the file."""
+    with pytest.raises(DocumentError, match=r"server\.key:1: expected a readable file"):
+        tls.credentials(ONE_WAY, tmp_path)
