@@ -30,7 +30,7 @@ lint: $(READY)  ## check style and format
 	$(BIN)/ruff format --check
 
 types: $(READY)  ## check types: package, demonstration and tests
-	$(BIN)/mypy server/regiongate demo protos tests
+	$(BIN)/mypy server/regiongate bench demo protos tests
 
 protos: $(READY)  ## generate the message classes from protos/
 	$(BIN)/python protos/generate.py server/regiongate/_pb
