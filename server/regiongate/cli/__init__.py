@@ -16,6 +16,7 @@ from regiongate.cli.keys import keys
 from regiongate.cli.policy import policy
 from regiongate.cli.serve import serve
 from regiongate.cli.validate import validate
+from regiongate.keys.stores import StoreError
 from regiongate.runtime.engines import BindError, EngineError
 from regiongate.runtime.files import Unusable
 
@@ -28,7 +29,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (*Unusable, BindError, EngineError) as error:
+        except (*Unusable, BindError, EngineError, StoreError) as error:
             click.echo(error, err=True)
             sys.exit(USAGE)
 

@@ -20,7 +20,7 @@ from regiongate.facts import Key
 from regiongate.policy.decide import Decision, Facts
 from regiongate.policy.model import Policy
 
-CAPACITY: Final = 65_536
+CAPACITY: Final = 8192
 """Decisions remembered at once; the one longest unused is forgotten first."""
 
 _FOREVER: Final = datetime.max.replace(tzinfo=UTC)

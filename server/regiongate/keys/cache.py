@@ -29,6 +29,9 @@ IN_STEP: Final = 1.0
 ANSWERED: Final = 0.5
 """Seconds since the last look-up that was answered, within which the store is not away."""
 
+UNHURRIED: Final = 5.0
+"""Seconds that a command may wait, which asks once and follows nothing."""
+
 PAUSES: Final = (0.1, 0.2, 0.4, 0.5)
 """Seconds before a store that is away is tried again; the last goes on."""
 
@@ -124,6 +127,7 @@ class CachedStore:
         self._by_organisation: dict[str, set[bytes]] = {}
         self._flights: dict[bytes, _Flight] = {}
         self._epoch = 0
+        self._followed = False
         self._away = False
         self._heard = float("-inf")
         self._answered = float("-inf")
@@ -158,7 +162,8 @@ class CachedStore:
         """Return the record of a key; waits only for one that is not remembered.
 
         Raises:
-            StoreError: the store is away, and Limits.deny_when_away.
+            StoreError: the store is away, and Limits.deny_when_away; or nobody follows it, as a
+                command does not, which is to be told what is wrong.
         """
         remembered = self._known.get(digest)
         if remembered is None:
@@ -172,6 +177,7 @@ class CachedStore:
     async def run(self) -> None:
         """Follow the changes of the store until cancelled."""
         failures = 0
+        self._followed = True
         try:
             while True:
                 try:
@@ -185,6 +191,7 @@ class CachedStore:
                     self._apply(changes)
         finally:
             await self._close()
+            self._followed = False
 
     # --------------------------------------------------------------------------- looking up
 
@@ -212,6 +219,8 @@ class CachedStore:
             # Others may wait for the same look-up: one who goes away must not end it.
             return await asyncio.shield(self._flight(digest).task)
         except StoreError:
+            if not self._followed:
+                raise
             return self._without(remembered)
 
     def _without(self, remembered: _Remembered | None) -> KeyRecord | None:
@@ -232,12 +241,13 @@ class CachedStore:
     async def _look_up(self, digest: bytes) -> KeyRecord | None:
         self.counts.lookups += 1
         started = self._clock()
+        deadline = self._deadline if self._followed else UNHURRIED
         try:
-            async with asyncio.timeout(self._deadline), self._slots:
+            async with asyncio.timeout(deadline), self._slots:
                 found = await self._source.get(digest)
         except TimeoutError:
             self.counts.failures += 1
-            raise StoreError(f"{self._name}: expected an answer in {self._deadline} s") from None
+            raise StoreError(f"{self._name}: expected an answer in {deadline} s") from None
         except StoreError:
             self.counts.failures += 1
             raise

@@ -100,7 +100,7 @@ class _Reader:
             try:
                 values = orjson.loads(line)
             except orjson.JSONDecodeError as error:
-                yield self._problem(number, f"expected JSON ({error.msg})")
+                yield self._problem(number, f"expected JSON, and it is none from {error.pos} on")
                 continue
             if isinstance(values, dict):
                 yield from self._entry(number, values)
@@ -126,8 +126,8 @@ class _Reader:
             return
         try:
             values = {name: _cell(name, text) for name, text in row.items() if text}
-        except orjson.JSONDecodeError as error:
-            yield self._problem(line, f"expected JSON in labels and exemptions ({error.msg})")
+        except orjson.JSONDecodeError:
+            yield self._problem(line, "expected JSON in labels, exemptions and evidence")
             return
         yield from self._entry(line, values)
 

@@ -5,11 +5,11 @@ Pure values. A key inherits what its organisation says and may only narrow it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
 from typing import Final
 
 from regiongate.facts import Key
@@ -26,6 +26,9 @@ class Status(StrEnum):
 
 
 EXPIRED: Final = "expired"
+
+READY: Final = 8192
+"""Records whose facts are kept ready in a process: they take three times as much as a record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ def _both(outer: frozenset[str] | None, inner: frozenset[str] | None) -> frozens
     return narrow(outer, inner)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
     """A key as it is known, its organisation's word included.
 
@@ -89,22 +92,26 @@ class KeyRecord:
     not_before: datetime | None = None
     expires: datetime | None = None
     profile: Profile = field(default_factory=Profile)
+    _ready: dict[str, Key] | None = field(default=None, init=False, compare=False, repr=False)
 
     def facts(self, now: datetime) -> Key:
         """Return what a policy sees of the key at a moment."""
         if self.not_before is not None and now < self.not_before:
             return UNKNOWN
         if self.expires is not None and now >= self.expires and self.status is not Status.REVOKED:
-            return self._expired
-        return self._as_recorded
+            return self._kept_ready(EXPIRED)
+        return self._kept_ready(self.status)
 
-    @cached_property
-    def _as_recorded(self) -> Key:
-        return self._facts(self.status)
-
-    @cached_property
-    def _expired(self) -> Key:
-        return self._facts(EXPIRED)
+    def _kept_ready(self, status: str) -> Key:
+        """Return the facts, the same value as long as they are ready: decisions go by that."""
+        ready = self._ready
+        if ready is None:
+            ready = {}
+            object.__setattr__(self, "_ready", ready)
+            _READY.append(self)
+            if len(_READY) > READY:
+                object.__setattr__(_READY.popleft(), "_ready", None)
+        return ready.get(status) or ready.setdefault(status, self._facts(status))
 
     def _facts(self, status: str) -> Key:
         profile = self.profile
@@ -127,6 +134,9 @@ class KeyRecord:
             restricted=profile.allowed_countries is not None,
         )
 
+
+_READY: Final[deque[KeyRecord]] = deque()
+"""The records whose facts are ready, the oldest first."""
 
 ABSENT: Final = Key()
 """The request carries no key."""

@@ -124,8 +124,9 @@ def _bind(address: str, shown: Mapping[str, Page], mode: int) -> _Server:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
         family, _, _, _, where = found[0]
         return _Server(family, where, shown, mode)
-    except OSError:
-        raise BindError(f"{address}: expected an address to listen on that is free") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise BindError(f"{address}: expected a free address to listen on ({reason})") from None
 
 
 def _cleared(path: str) -> str:

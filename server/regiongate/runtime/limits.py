@@ -7,6 +7,7 @@ part of reading it, in extauthz.wire.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -66,6 +67,7 @@ class Calls:
         self._limit = limit
         self._callers = None if callers is None else {name.encode() for name in callers}
         self._received = received
+        self._ended = asyncio.Event()
         self.in_flight = 0
 
     async def check(self, data: bytes, context: Context) -> bytes:
@@ -83,6 +85,13 @@ class Calls:
             return await self._authorization.check(data, metadata)
         finally:
             self.in_flight -= 1
+            self._ended.set()
+
+    async def idle(self) -> None:
+        """Wait until no Check is under way."""
+        while self.in_flight:
+            self._ended.clear()
+            await self._ended.wait()
 
     def _known(self, context: Context) -> bool:
         identity = context.auth_context()

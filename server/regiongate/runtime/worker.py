@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 0.4
 """How often files are looked at; a change counts when it has held still for one such time."""
+
+FLUSH_SECONDS: Final = 0.05
+"""How long the last answers may take from the handler to the wire."""
 
 _KEY_COUNTS: Final[Mapping[str, tuple[metrics.Family, Labels]]] = {
     "hits": (metrics.KEY_CACHE, ("hit",)),
@@ -133,7 +137,13 @@ class Worker:
         self._serving = False
         await self._server.leave()
         await asyncio.sleep(shutdown.notice.total_seconds())
-        await self._server.stop(shutdown.grace.total_seconds())
+        # The native engine closes connections once handlers have returned, and the last answers
+        # may still be on their way.
+        deadline = time.monotonic() + shutdown.grace.total_seconds()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._calls.idle(), shutdown.grace.total_seconds())
+        await asyncio.sleep(FLUSH_SECONDS)
+        await self._server.stop(max(0.0, deadline - time.monotonic()))
 
     # ------------------------------------------------------------------------- composition
 

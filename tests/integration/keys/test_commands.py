@@ -270,7 +270,7 @@ SAID = """\
 7: acme.status: expected no key of this name here
 8: a: expected an id that is new
 9: digest: expected this key, got nothing
-10: expected JSON (unexpected character: line 1 column 1 (char 0))
+10: expected JSON, and it is none from 0 on
 """
 
 
@@ -337,6 +337,15 @@ def test_the_configured_store_and_pepper_are_used(tmp_path: Path) -> None:
     assert "key      a, active" in found.stdout
     assert PEPPER not in added.output + found.output
     assert PEPPER.encode() not in (tmp_path / "keys.db").read_bytes()
+
+
+def test_a_store_that_is_missing_is_told(tmp_path: Path) -> None:
+    """A command that asks a store which is not there does not take the key for unknown."""
+    config = configured(tmp_path)
+    found = command("explain", *config, "--ip", deployment.FRANCE, "--key", "-", given=SECRET)
+    assert found.exit_code == 2
+    said = f"{tmp_path}/keys.db: expected a key store, and there is no such file\n"
+    assert found.stderr == said
 
 
 def test_a_pepper_is_changed(tmp_path: Path) -> None:

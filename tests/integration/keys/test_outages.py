@@ -182,7 +182,7 @@ async def test_a_file_that_is_only_read(tmp_path: Path) -> None:
     seed(f"sqlite:///{path}", "a").close()
     url = f"sqlite:///{path}?mode=ro"
     async with following(url) as store:
-        assert await store.find(digest("a"))
+        await until(lambda: _found(store, "a"))
     register = opening.register(url, Path("/"))
     with pytest.raises(StoreError) as refused:
         register.commit([adding("b", key("b"))], NOTE)

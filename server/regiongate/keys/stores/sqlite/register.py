@@ -17,6 +17,8 @@ from regiongate.keys.stores.sqlite.database import Location, transaction
 from regiongate.keys.strikes import Strike, Tally, tally
 from regiongate.policy.model import Suspension
 
+IMPORT_KIBIBYTES: Final = 256 * 1024
+"""Memory for the pages that an import writes."""
 PAGE: Final = 1000
 """Rows that are read at once: a reader that lingers keeps the WAL from being folded in."""
 
@@ -226,6 +228,8 @@ class SqliteRegister:
     def load(self, note: Note, *, replace: bool) -> Iterator[SqliteLoading]:
         """Begin an import; leaving it unfinished undoes it."""
         with self._location.errors():
+            # Digests come in no order: pages that do not fit are written again and again.
+            self._db.execute(f"PRAGMA cache_size = -{IMPORT_KIBIBYTES}")
             self._db.execute("BEGIN IMMEDIATE")
             loading = SqliteLoading(self, note, replace=replace)
             try:
