@@ -22,8 +22,8 @@ run: $(READY)  ## keep the demonstration running and print curl lines to try, un
 test: $(READY)  ## run every test, those against the real Envoy included
 	$(BIN)/python -m pytest
 
-soak: $(READY)  ## the same faults as in `make test`, for longer: about an hour
-	REGIONGATE_SOAK=1 $(BIN)/python -m pytest -s tests/integration/faults tests/integration/workers
+soak: $(READY)  ## the faults of `make test` for longer, and what takes long: about an hour
+	REGIONGATE_SOAK=1 $(BIN)/python -m pytest -s -m 'soak or not soak' tests/integration/faults tests/integration/workers
 
 lint: $(READY)  ## check style and format
 	$(BIN)/ruff check

@@ -81,7 +81,7 @@ def test_every_command_and_option_has_a_description(command: tuple[str, ...]) ->
         found = found.commands[name]
     assert found.help
     options = [one for one in found.params if isinstance(one, click.Option)]
-    assert [one.name for one in options if not one.help] == []
+    assert [one.name for one in options if not (one.help or one.hidden)] == []
 
 
 def test_the_version_is_told() -> None:

@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from regiongate.documents import DocumentError
 from regiongate.extauthz.service import METHOD, SERVICE, Authorization
 from regiongate.runtime import config, engines
-from regiongate.runtime.engines import BindError, Engine, Server
+from regiongate.runtime.engines import BindError, Engine, EngineError, Server
 from regiongate.runtime.state import State
 from tests.integration.deployment import FRANCE, GERMANY, deploy, question, read, settings
 from tests.integration.process import NO_PROXY
@@ -220,18 +220,20 @@ async def test_a_port_of_0_becomes_one_that_is_free(engine: Engine) -> None:
 
 
 CANNOT = {
-    "a port in use": "{address}",
-    "a name of no host": "no-such-host.invalid:0",
-    "a folder that is not there": "unix:{folder}/missing/s",
-    "a path that is too long": "unix:{folder}/" + 108 * "x",
+    # what is written, and why it fails
+    "a port in use": ("{address}", "Address already in use"),
+    "a name of no host": ("no-such-host.invalid:0", ""),
+    "a folder that is not there": ("unix:{folder}/missing/s", "No such file or directory"),
+    "a path that is too long": ("unix:{folder}/" + 108 * "x", "AF_UNIX path too long"),
 }
+"""Of a host that cannot be looked up, every system's resolver has words of its own."""
 
 
-@pytest.mark.parametrize("written", CANNOT.values(), ids=CANNOT)
+@pytest.mark.parametrize(("written", "why"), CANNOT.values(), ids=CANNOT)
 async def test_an_address_that_cannot_be_listened_on_is_told(
-    written: str, engine: Engine, tmp_path: Path
+    written: str, why: str, engine: Engine, tmp_path: Path
 ) -> None:
-    """The error names the address, and nothing else has to be guessed."""
+    """The error names the address and the reason, and nothing else has to be guessed."""
     first = Server(engine, echo)
     (bound,) = await first.start(["127.0.0.1:0"])
     wrong = written.format(address=bound, folder=tmp_path)
@@ -240,7 +242,7 @@ async def test_an_address_that_cannot_be_listened_on_is_told(
         await second.start([wrong])
     await second.stop(0)
     await first.stop(0)
-    assert str(error.value) == f"{wrong}: expected an address to listen on that is free"
+    assert str(error.value).startswith(f"{wrong}: expected a free address to listen on ({why}")
 
 
 async def test_a_socket_in_use_is_not_taken_from_its_server(engine: Engine, tmp_path: Path) -> None:
@@ -290,7 +292,7 @@ def test_without_the_native_engine_auto_takes_grpcio(monkeypatch: pytest.MonkeyP
     """On a platform that has no native engine the service serves all the same."""
     monkeypatch.setitem(sys.modules, "pygrpc_native", None)
     assert engines.choose("auto", tls=False) == "grpcio"
-    with pytest.raises(ValueError, match=r"^engine: expected pygrpc-native to be installed"):
+    with pytest.raises(EngineError, match=r"^engine: expected pygrpc-native to be installed"):
         engines.choose("native", tls=False)
 
 

@@ -51,7 +51,9 @@ def _warnings(configured: Configured, base: Path) -> Iterator[str]:
     policies, settings = configured.policies.value, configured.settings
     document = configuration.document(base / settings.policy)
     subdivisions = configured.databases.value.know_subdivisions
-    for finding in lint(policies, now, subdivisions=subdivisions):
+    for finding in lint(
+        policies, now, subdivisions=subdivisions, keys=settings.keys.store is not None
+    ):
         yield str(document.problem(finding.path, finding.message))
     yield from _address_warnings(settings)
     rules = {rule.name for policy in policies.policies.values() for rule in policy.rules}

@@ -32,13 +32,16 @@ class Finding:
     message: str
 
 
-def lint(policies: PolicySet, now: datetime, *, subdivisions: bool) -> list[Finding]:
+def lint(
+    policies: PolicySet, now: datetime, *, subdivisions: bool, keys: bool = False
+) -> list[Finding]:
     """Look a policy file over.
 
     Args:
         policies: the file.
         now: phases are taken as they stand at this moment.
         subdivisions: whether the databases in use know more than countries.
+        keys: whether there is a key store.
     """
     asked = _asked(policies)
     findings = [
@@ -47,6 +50,7 @@ def lint(policies: PolicySet, now: datetime, *, subdivisions: bool) -> list[Find
     ]
     for policy in policies.policies.values():
         findings += _policy(policies, policy, now)
+        findings += _unread_keys(policy) if keys else ()
     return findings
 
 
@@ -89,6 +93,19 @@ def _policy(policies: PolicySet, policy: Policy, now: datetime) -> Iterator[Find
         yield from _rule(policies, rule, place, now)
         if earlier := _hidden_by(policies, policy.rules[:index], rule, now):
             yield Finding(place, f"can never be reached: {earlier} decides before it")
+
+
+def _unread_keys(policy: Policy) -> Iterator[Finding]:
+    """Find policies that a key's own restrictions mean nothing to."""
+    conditions = [rule.condition for rule in policy.rules if rule.refusal]
+    if not conditions:
+        return
+    for fact, lets, rule in (
+        ("key.status", "a revoked key pass", 'key.found && key.status != "active"'),
+        ("key.restricted", "a key pass outside its own countries", "!key.permits(source)"),
+    ):
+        if not any(condition.may_read(fact) for condition in conditions):
+            yield Finding(("policies", policy.name), f"lets {lets}; add a rule that denies {rule}")
 
 
 def _rule(policies: PolicySet, rule: Rule, path: Path, now: datetime) -> Iterator[Finding]:

@@ -78,6 +78,18 @@ class Files:
         """Look at every file again."""
         return {path: _stamp(path) for path in self._stamps}
 
+    def written_to(self) -> list[Path]:
+        """Name the files that were written to in place since they were read.
+
+        One that was renamed over was whole when it was read, and is another now.
+        """
+        now = self.now()
+        return [
+            path
+            for path, stamp in self._stamps.items()
+            if stamp and (later := now[path]) and later[:2] == stamp[:2] and later != stamp
+        ]
+
     def differ_from(self, stamps: dict[Path, Stamp]) -> bool:
         """Say whether any file was in another state when it was read."""
         return self._stamps != stamps
@@ -125,8 +137,10 @@ class Part(Generic[Value]):
         files = Files(self._files.paths)
         try:
             value = self._load(files, self.value)
-            if files.differ_from(files.now()):
-                raise LoadError(["expected files that hold still (they changed while being read)"])
+            if written := files.written_to():
+                raise LoadError(
+                    [f"{path}: expected a file that nobody writes to" for path in written]
+                )
         except Unusable as error:
             self.problem = str(error)
             _LOG.error("the %s in force stay, the new ones cannot be used:\n%s", self.name, error)

@@ -36,9 +36,9 @@ from regiongate.runtime.background import Background
 from regiongate.runtime.config import Geo, Keys, Settings
 from regiongate.runtime.files import Files, LoadError, Part, Reloaded, Unusable, reasons
 
-SETTLE_SECONDS: Final = 0.1
+SETTLE_SECONDS: Final = 0.05
 """A file that has not changed for so long is taken for written, when one is told to reload."""
-SETTLE_TRIES: Final = 20
+SETTLE_TRIES: Final = 6
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -178,6 +178,7 @@ def test_headers_without_number_are_denied(served: tuple[str, Process]) -> None:
     assert process.ask(question(headers=dict(list(many.items())[:900]))).status == 200
 
 
+@pytest.mark.soak
 def test_running_out_of_file_descriptors_ends_no_connection(served: tuple[str, Process]) -> None:
     """Those that are there are answered; new ones are, once there are descriptors again."""
     engine, process = served

@@ -39,6 +39,7 @@ def replaced(running: Proxied, worker: int, number: signal.Signals) -> None:
     )
 
 
+@pytest.mark.soak
 def test_no_request_is_lost_whatever_happens_to_a_worker(engine: str, tmp_path: Path) -> None:
     """Stopped, killed, hanging and restarted in turn: requests go to the one that is there."""
     with proxied(tmp_path, engine) as running:

@@ -33,11 +33,16 @@ def _labels(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> di
 
 
 _PROFILE: Final[tuple[Decorator, ...]] = (
-    click.option("--plan"),
-    click.option("--home-country", metavar="CODE"),
-    click.option("--billing-country", metavar="CODE"),
-    click.option("--hq-country", metavar="CODE"),
-    click.option("--ownership-countries", metavar="CODES", callback=_countries),
+    click.option("--plan", help="What was bought."),
+    click.option("--home-country", metavar="CODE", help="Where its users are."),
+    click.option("--billing-country", metavar="CODE", help="Where it is paid from."),
+    click.option("--hq-country", metavar="CODE", help="Where its headquarters are."),
+    click.option(
+        "--ownership-countries",
+        metavar="CODES",
+        callback=_countries,
+        help="Where its owners are, separated by commas.",
+    ),
     click.option(
         "--allowed-countries",
         metavar="CODES",

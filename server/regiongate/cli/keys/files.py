@@ -96,7 +96,13 @@ def _message(problem: Problem) -> str:
 @click.command()
 @access.command
 @_FORMAT
-@click.option("-o", "--output", type=click.File("w", encoding="utf-8", atomic=True), default="-")
+@click.option(
+    "-o",
+    "--output",
+    type=click.File("w", encoding="utf-8", atomic=True),
+    default="-",
+    help="The file to write; standard output when left out.",
+)
 def export(store: Access, *, form: str | None, output: Any) -> None:
     """Write every organisation and key, as import reads them; YAML is a key file."""
     name = getattr(output, "name", "-")

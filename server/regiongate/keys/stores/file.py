@@ -26,15 +26,15 @@ class FileStore:
     """The keys of one file, as they stood when it was read."""
 
     version: str
-    _records: Mapping[bytes, KeyRecord]
+    records: Mapping[bytes, KeyRecord]
 
     async def find(self, digest: bytes) -> KeyRecord | None:
         """Return the record of a key by its digest; None when the key is unknown."""
-        return self._records.get(digest)
+        return self.records.get(digest)
 
     def exemptions(self) -> Iterator[tuple[str, Exemption]]:
         """Yield every exemption in the file, with the id of a key that it belongs to."""
-        for record in self._records.values():
+        for record in self.records.values():
             for exemption in record.profile.exemptions:
                 yield record.id, exemption
 
@@ -43,7 +43,7 @@ class FileStore:
         return 0.0
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self.records)
 
     def __repr__(self) -> str:
         return f"FileStore({len(self)} keys, version {self.version})"
