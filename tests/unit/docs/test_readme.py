@@ -29,7 +29,7 @@ def block(name: str) -> str:
     return re.sub(f"^{found[1]}", "", found[0][8:-3], flags=re.MULTILINE)
 
 
-POLICIES = policy.load("policy.yaml", block("policy.yaml"), open)
+POLICIES = policy.load("policy.yaml", block("policy.yaml"), str)
 
 
 def known(keys: str) -> Key:

@@ -1,0 +1,148 @@
+"""What is allowed in a policy and told of all the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from regiongate import policy
+from regiongate.documents import spell
+from regiongate.policy.lint import lint
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+CAREFUL = """
+version: 1
+regions: {supported: [FI, AX], embargoed: [CU]}
+policies:
+  default:
+    rules:
+      - name: inactive
+        when: key.found && key.status != "active"
+        deny: {reason: invalid_api_key}
+      - {name: contract, when: '!key.permits(source)', deny: {reason: no, message: not here}}
+      - name: region
+        when: '!source.within("supported")'
+        deny: {reason: unsupported_country_region_territory}
+    otherwise: allow
+"""
+
+
+def findings(text: str, *, subdivisions: bool = True, keys: bool = True) -> list[str]:
+    """Return what is found, as `path: message`."""
+    policies = policy.load("policy.yaml", text, str)
+    found = lint(policies, NOW, subdivisions=subdivisions, keys=keys)
+    return [f"{spell(one.path)}: {one.message}" for one in found]
+
+
+def default(rules: str, otherwise: str = "deny") -> str:
+    """Return a policy file of some rules."""
+    return f"""
+version: 1
+regions: {{some: [FR-971, CU], part: [UA-43], britain: [GB]}}
+policies: {{default: {{rules: [{rules}], otherwise: {otherwise}}}}}
+"""
+
+
+def rule(name: str, when: str, more: str = "deny: {reason: invalid_api_key}") -> str:
+    """Return a rule."""
+    return f"{{name: {name}, when: {when!r}, {more}}}"
+
+
+MISTAKES = {
+    "a country without its territories": (
+        default(rule("r", '!source.within("britain")')),
+        [("regions.britain: GB is listed without AI, BM, FK, GG, GI, GS, IM, IO, JE, KY, MS, PN, SH,"
+         " TC, VG, which have codes of their own; list those that are meant")],
+    ),
+    "a deny-list": (
+        default(rule("r", 'source.within("some")'), "allow"),
+        [("policies.default: refuses places by name (r) and lets a client of unknown country pass;"
+         ' add a rule for source.status != "located" or an allow-list')],
+    ),
+    "a deny-list before one for the unknown": (
+        default(
+            rule("r", 'source.within("some")') + ", " + rule("u", 'source.status != "located"'),
+            "allow",
+        ),
+        [],
+    ),
+    "no rule at all": (
+        default("", "allow"),
+        ["policies.default: allows everything: it has no rule and ends in allow"],
+    ),
+    "no rule, and nothing passes": (default("", "deny"), []),
+    "a rule behind one that always decides": (
+        default(", ".join([rule("all", "true"), rule("r", "key.found")])),
+        ["policies.default.rules[1]: can never be reached: all decides before it"],
+    ),
+    "a rule behind one of the same condition": (
+        default(", ".join([rule("a", "key.found"), rule("r", "key.found ")])),
+        ["policies.default.rules[1]: can never be reached: a decides before it"],
+    ),
+    "a rule behind one in shadow": (
+        default(
+            ", ".join(
+                [
+                    rule("all", "true", "deny: {reason: invalid_api_key}, mode: shadow"),
+                    rule("r", "key.found"),
+                ]
+            )
+        ),
+        [],
+    ),
+    "a rule that never applies": (
+        default(rule("r", "1 > 2")),
+        ["policies.default.rules[0].when: never applies: the condition is always false"],
+    ),
+    "a reason without a response": (
+        default(rule("r", "key.found", "deny: {reason: odd}")),
+        [("policies.default.rules[0].deny.reason: odd has no entry under responses; clients are"
+         " told 403 'Request not allowed'")],
+    ),
+    "a reason with words of its own": (
+        default(rule("r", "key.found", "deny: {reason: odd, message: no}")),
+        [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_is_most_likely_not_meant_is_told(name: str) -> None:
+    """Each finding names its place and what would settle it."""
+    text, expected = MISTAKES[name]
+    assert findings(text, keys=False) == expected
+
+
+def test_a_careful_policy_has_nothing_to_tell() -> None:
+    """A list with its territories, key rules, an allow-list: no finding."""
+    assert findings(CAREFUL) == []
+
+
+def test_subdivisions_need_a_database_that_knows_them() -> None:
+    """Only lists that a condition names are looked at."""
+    text = default(rule("r", '!source.within("part")'))
+    assert findings(text, keys=False, subdivisions=True) == []
+    assert findings(text, keys=False, subdivisions=False) == [
+        (
+            "regions.part: UA-43 can never match: the databases in use know countries alone; use a"
+            " city-level database"
+        )
+    ]
+
+
+def test_a_policy_that_does_not_look_at_keys_is_told_of() -> None:
+    """Where there is a key store, revoking a key or limiting its countries must mean something."""
+    text = default(rule("r", 'source.country != "FR"'))
+    assert findings(text, keys=False) == []
+    assert findings(text, keys=True) == [
+        (
+            "policies.default: lets a revoked key pass; add a rule that denies"
+            ' key.found && key.status != "active"'
+        ),
+        (
+            "policies.default: lets a key pass outside its own countries; add a rule that denies"
+            " !key.permits(source)"
+        ),
+    ]
