@@ -53,8 +53,8 @@ def rule(name: str, when: str, more: str = "deny: {reason: invalid_api_key}") ->
 MISTAKES = {
     "a country without its territories": (
         default(rule("r", '!source.within("britain")')),
-        [("regions.britain: GB is listed without AI, BM, FK, GG, GI, GS, IM, IO, JE, KY, MS, PN, SH,"
-         " TC, VG, which have codes of their own; list those that are meant")],
+        [("regions.britain: GB is listed without AI, BM, FK, GG, GI, GS, IM, IO, JE, KY, MS, PN,"
+         " SH, TC, VG, which have codes of their own; list those that are meant")],
     ),
     "a deny-list": (
         default(rule("r", 'source.within("some")'), "allow"),
