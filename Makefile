@@ -53,4 +53,5 @@ $(VENV)/pyvenv.cfg:
 	  || { echo "make: $(PYTHON) is $$("$(PYTHON)" -V 2>&1), and Python 3.11 or newer is needed: say make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "make: $(PYTHON) has no venv module: install it (Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "setting up $(VENV): a minute or three, once"
 	"$(PYTHON)" -m venv --clear $(VENV)

@@ -58,7 +58,11 @@ def _header(text: str) -> tuple[str, bytes]:
 @click.option(
     "--ip", type=_ip, metavar="ADDRESS", help="The client's address; left out, it is unresolved."
 )
-@click.option("--key", help="The API key; - asks for it, or reads it from standard input.")
+@click.option(
+    "--key",
+    help="The API key; - asks for it, or reads it from standard input. Written out, it can be"
+    " seen by others on the machine.",
+)
 @click.option("--key-file", type=click.File(), help="A file that holds the API key.")
 @click.option("--policy", default="", help="The policy that the route names.")
 @click.option(
