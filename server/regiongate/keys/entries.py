@@ -23,13 +23,7 @@ from regiongate.documents import Integer, Model, Version
 from regiongate.keys.record import PROFILE_FIELDS, KeyRecord, Profile, Status
 from regiongate.policy.exemptions import Exemption
 from regiongate.policy.regions import RegionList
-from regiongate.policy.schema import Code, Moment, Name
-
-
-def _has_offset(moment: Moment) -> Moment:
-    if moment.tzinfo is None:
-        raise ValueError(f"expected a date with an offset from UTC (got {moment.isoformat()})")
-    return moment
+from regiongate.policy.schema import Code, Instant, Name
 
 
 def _one_line(text: str) -> str:
@@ -42,7 +36,6 @@ def _unless_empty(text: Any, code: ValidatorFunctionWrapHandler) -> Any:
     return text if text == "" else code(text)
 
 
-Instant = Annotated[Moment, AfterValidator(_has_offset)]
 Text = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 Required = Annotated[Text, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@/-]*$", max_length=128)]

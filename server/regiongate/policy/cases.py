@@ -31,13 +31,7 @@ from regiongate.policy.exemptions import Exemption
 from regiongate.policy.model import DEFAULT_POLICY, PolicySet
 from regiongate.policy.phases import Phase
 from regiongate.policy.regions import RegionList
-from regiongate.policy.schema import Code, Moment, Name, Status
-
-
-def _has_offset(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        raise ValueError(f"expected a date with an offset from UTC (got {moment.isoformat()})")
-    return moment
+from regiongate.policy.schema import Code, Instant, Name, Status
 
 
 def _country(text: str) -> str:
@@ -46,7 +40,6 @@ def _country(text: str) -> str:
     return text
 
 
-Instant = Annotated[Moment, AfterValidator(_has_offset)]
 Country = Annotated[
     str, AfterValidator(_country), WithJsonSchema({"type": "string", "pattern": "^([A-Z]{2})?$"})
 ]

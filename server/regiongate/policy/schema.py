@@ -54,6 +54,12 @@ def _moment(value: Any) -> Any:
     return moment
 
 
+def _has_offset(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"expected a date with an offset from UTC (got {moment.isoformat()})")
+    return moment
+
+
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -73,6 +79,8 @@ Status = Annotated[
     WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599}),
 ]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+"""A date that may lack its offset from UTC, where a zone stands beside it."""
+Instant = Annotated[Moment, AfterValidator(_has_offset)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_.-]*[a-z0-9])?$", max_length=64)]
 """Names of rules, policies, lists and reasons: they travel in headers, logs and metrics."""
 Duration = Annotated[timedelta, BeforeValidator(duration)]
