@@ -44,6 +44,9 @@ clean:  ## remove the environment, the downloads and the caches
 # Newer than pyproject.toml when what that names is installed.
 $(READY): pyproject.toml $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@# xds-protos, which the tests hold our messages against, has old ones of OpenTelemetry's in it.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+	  "opentelemetry-proto==$$($(BIN)/python -c 'from importlib.metadata import version as v; print(v("opentelemetry-proto"))')"
 	@touch $@
 
 $(VENV)/pyvenv.cfg:

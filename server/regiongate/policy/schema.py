@@ -63,7 +63,7 @@ def _has_offset(moment: datetime) -> datetime:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones is an OSError
         raise ValueError(f"expected a time zone such as Europe/Paris (got {shown(name)})") from None
     return name
 
