@@ -76,6 +76,7 @@ def test_a_worker_that_crashes_is_started_again_and_the_other_does_not_notice(
     print(f"\n{engine}: back after {took:.2f} s; {len(answered)} Checks of the other, 0 lost")
 
 
+@pytest.mark.soak
 def test_a_worker_that_crashes_again_and_again_is_restarted_more_and_more_slowly(
     tmp_path: Path,
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_worker_that_crashes_again_and_again_is_restarted_more_and_more_slowly
         assert [f"again in {delay} s" in said for delay in (0.1, 0.2, 0.4)] == [True] * 3
 
 
+@pytest.mark.soak
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
     """Whatever says nothing any more is killed, and another takes its place."""
     with fleet(tmp_path) as running:
@@ -135,6 +137,7 @@ def test_a_stop_ends_all_of_them(tmp_path: Path) -> None:
         assert not any(map(alive, pids))
 
 
+@pytest.mark.soak
 def test_a_worker_that_does_not_stop_does_not_keep_the_others(tmp_path: Path) -> None:
     """After notice, grace and a margin it is killed."""
     with fleet(tmp_path, shutdown={"notice": "1ms", "grace": "1ms"}) as running:
