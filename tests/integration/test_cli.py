@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,20 @@ def test_misuse_is_told_with_exit_code_2(arguments: list[str]) -> None:
 
 
 # ----------------------------------------------------------------------------------- validate
+
+
+def test_exemptions_that_end_soon_or_name_no_rule_are_told(tmp_path: Path) -> None:
+    """Nobody is to find out from a refusal that an exemption has ended."""
+    config = deploy(tmp_path)
+    file = tmp_path / "keys.yaml"
+    soon = (datetime.now(UTC) + timedelta(days=13)).isoformat(timespec="seconds")
+    file.write_text(file.read_text().replace("2999-01-01T00:00:00Z", soon))
+    file.write_text(file.read_text().replace("rule: unsupported-region", "rule: no-such-rule"))
+    warnings = json.loads(run("validate", "-c", config, "--json").stdout)["warnings"]
+    assert [one for one in warnings if "ex-1" in one] == [
+        "exemption ex-1 of key exempt is from no-such-rule, and no rule is called so",
+        f"exemption ex-1 of key exempt ends within 14 days, at {soon}",
+    ]
 
 
 def test_a_good_configuration_is_valid(config: Path) -> None:
