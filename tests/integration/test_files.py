@@ -358,3 +358,22 @@ def overwrite_unseen(path: Path, content: bytes) -> None:
     path.write_bytes(padded(path, content))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
+
+
+@pytest.mark.parametrize("renew", ["reload", "poll"])
+def test_keys_do_not_wait_for_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renew: str
+) -> None:
+    """A database takes seconds to be judged; a key that was revoked meanwhile is revoked."""
+    state = State(deploy(tmp_path))
+    before, seen = state.snapshot().keys.version, list[str]()
+    monkeypatch.setattr(
+        "regiongate.geo.gate.rehearse", lambda _: seen.append(state.snapshot().keys.version)
+    )
+    (tmp_path / "keys.yaml").write_bytes(keys(NEW_KEY))
+    (tmp_path / "country.mmdb").write_bytes(database(tmp_path))
+    os.utime(tmp_path / "country.mmdb", (1, 1))
+    for _ in range(2):
+        getattr(state, renew)()
+    assert seen
+    assert before not in seen

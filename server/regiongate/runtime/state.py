@@ -206,9 +206,9 @@ class State:
     def poll(self) -> None:
         """Take over the files that have changed and then held still."""
         with self._lock:
-            changed = [part.poll() for part in (self._configured, *self.configured.parts)]
-            if any(changed):
-                self._snapshot = self.configured.snapshot()
+            for part in (self._configured, *self.configured.parts):
+                if part.poll():
+                    self._snapshot = self.configured.snapshot()
 
     def reload(self) -> None:
         """Take over every file again, once none is being written to.
@@ -217,7 +217,9 @@ class State:
         """
         with self._lock:
             self._settle()
-            if self._configured.reload():
+            before = self.configured
+            self._configured.reload()
+            if self.configured is not before:
                 self._snapshot = self.configured.snapshot()
                 return
             for part in self.configured.parts:
@@ -241,6 +243,8 @@ def _configured(
     settings = check(parse(str(path), files.text(path)), Settings)
     if used and _listening(settings) != _listening(used.settings):
         _LOG.warning("%s: changes under listen, engine and tls need a restart", path)
+    if used and settings == used.settings:
+        return used  # Its parts are renewed on their own.
     return Configured(settings, path.parent, files, used, reloaded)
 
 
