@@ -11,34 +11,45 @@ from typing import Any
 import click
 
 from regiongate import __version__
-from regiongate.cli.explain import explain
-from regiongate.cli.keys import keys
-from regiongate.cli.policy import policy
-from regiongate.cli.serve import serve
-from regiongate.cli.validate import validate
-from regiongate.keys.stores import StoreError
-from regiongate.runtime.engines import BindError, EngineError
-from regiongate.runtime.files import Unusable
+from regiongate.cli import lazy
 
 USAGE = 2
 
 
-class _Group(click.Group):
+class _Group(lazy.Group):
     """A group whose commands end with one clear message and exit code 2 on a bad file."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (*Unusable, BindError, EngineError, StoreError) as error:
+        except Exception as error:
+            if not _is_expected(error):
+                raise
             click.echo(error, err=True)
             sys.exit(USAGE)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def _is_expected(error: Exception) -> bool:
+    """Say whether an error is about a file or an address rather than a fault of ours."""
+    # Imported here, where a command has run: what these modules need takes long to import.
+    from regiongate.keys.stores import StoreError  # noqa: PLC0415
+    from regiongate.runtime.engines import BindError, EngineError  # noqa: PLC0415
+    from regiongate.runtime.files import Unusable  # noqa: PLC0415
+
+    return isinstance(error, (*Unusable, BindError, EngineError, StoreError))
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    places={
+        "serve": "regiongate.cli.serve:serve",
+        "validate": "regiongate.cli.validate:validate",
+        "explain": "regiongate.cli.explain:explain",
+        "keys": "regiongate.cli.keys:keys",
+        "policy": "regiongate.cli.policy:policy",
+    },
+)
 @click.version_option(__version__, prog_name="regiongate")
 def main() -> None:
     """Envoy external authorization by country and API key."""
-
-
-for _command in (serve, validate, explain, keys, policy):
-    main.add_command(_command)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import click
 
-from regiongate.cli.policy.diff import diff
-from regiongate.cli.policy.json_schema import schema
-from regiongate.cli.policy.show import show
-from regiongate.cli.policy.table import run_table
+from regiongate.cli import lazy
 
 
-@click.group()
+@click.group(
+    cls=lazy.Group,
+    places={
+        "test": "regiongate.cli.policy.table:run_table",
+        "show": "regiongate.cli.policy.show:show",
+        "diff": "regiongate.cli.policy.diff:diff",
+        "schema": "regiongate.cli.policy.json_schema:schema",
+    },
+)
 def policy() -> None:
     """Test a policy, show it, compare two."""
-
-
-for _command in (run_table, show, diff, schema):
-    policy.add_command(_command)

@@ -1,0 +1,52 @@
+"""The shape of regiongate.yaml, and what its sections mean.
+
+Nothing here opens a file but the configuration itself; `runtime.state` makes the things it names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regiongate.documents import Document, DocumentError, check, parse
+from regiongate.runtime.config.geo import Geo
+from regiongate.runtime.config.keys import Keys
+from regiongate.runtime.config.settings import Settings, Tls, Tracing
+
+__all__ = ["Geo", "Keys", "Settings", "Tls", "Tracing", "document", "read", "text"]
+
+
+def read(path: Path) -> Settings:
+    """Read regiongate.yaml.
+
+    Raises:
+        DocumentError: with every problem found; also when the file cannot be read.
+    """
+    return check(document(path), Settings)
+
+
+def document(path: Path) -> Document:
+    """Open and parse a YAML file.
+
+    Raises:
+        DocumentError: it cannot be read, is not UTF-8, or is not YAML.
+    """
+    return parse(str(path), text(path))
+
+
+def text(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        DocumentError: it cannot be read or is not UTF-8.
+    """
+    nothing = Document(str(path), None, None)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DocumentError(
+            [nothing.problem((), f"expected a readable file ({error.strerror})")]
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DocumentError([nothing.problem((), f"expected UTF-8 ({error.reason})")]) from None
+    except ValueError as error:  # a NUL in the path
+        raise DocumentError([nothing.problem((), f"expected a readable file ({error})")]) from None

@@ -1,0 +1,69 @@
+"""The kinds of values that several sections of regiongate.yaml have."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from regiongate.countries import countries
+from regiongate.documents import shown
+from regiongate.durations import delay, duration
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+Delay = Annotated[timedelta, BeforeValidator(delay)]
+Header = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=128)]
+"""A header's name, lower-case as Envoy sends it."""
+
+
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+
+
+def _listener(text: str) -> str:
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        return text
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and _PORT.fullmatch(port) and int(port) < 2**16):
+        raise ValueError(f"expected host:port or unix:/path (got {shown(text)})")
+    return text
+
+
+def _network(text: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text) if isinstance(text, str) else _not_a_range(text)
+    except ValueError as error:
+        raise ValueError(f"expected an address range such as 10.0.0.0/8 ({error})") from None
+
+
+def _not_a_range(value: Any) -> IPv4Network:
+    raise ValueError(f"got {shown(value)}")
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f"expected an IP address (got {shown(text)})") from None
+
+
+def _country(text: str) -> str:
+    if text not in countries():
+        raise ValueError(f"expected an ISO 3166-1 code such as US (got {shown(text)})")
+    return text
+
+
+def _mode(text: Any) -> int:
+    if isinstance(text, str) and re.fullmatch("0?[0-7]{3}", text):
+        return int(text, 8)
+    raise ValueError(f'expected octal digits in quotes such as "0660" (got {shown(text)})')
+
+
+Listener = Annotated[str, AfterValidator(_listener)]
+Mode = Annotated[int, BeforeValidator(_mode)]
+"""The permissions of a file."""
+Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Probe = Annotated[str, AfterValidator(_address)]
+Country = Annotated[str, AfterValidator(_country)]
