@@ -27,6 +27,13 @@ class AttributeContext(_message.Message):
         def __init__(self, address: _Optional[_Union[Address, _Mapping]] = ..., principal: _Optional[bytes] = ...) -> None: ...
     class HttpRequest(_message.Message):
         __slots__ = ("id", "method", "headers", "path", "host", "scheme", "protocol", "header_map")
+        class HeadersEntry(_message.Message):
+            __slots__ = ("key", "value")
+            KEY_FIELD_NUMBER: _ClassVar[int]
+            VALUE_FIELD_NUMBER: _ClassVar[int]
+            key: str
+            value: bytes
+            def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
         ID_FIELD_NUMBER: _ClassVar[int]
         METHOD_FIELD_NUMBER: _ClassVar[int]
         HEADERS_FIELD_NUMBER: _ClassVar[int]
@@ -37,13 +44,13 @@ class AttributeContext(_message.Message):
         HEADER_MAP_FIELD_NUMBER: _ClassVar[int]
         id: bytes
         method: bytes
-        headers: _containers.RepeatedCompositeFieldContainer[Entry]
+        headers: _containers.ScalarMap[str, bytes]
         path: bytes
         host: bytes
         scheme: bytes
         protocol: bytes
         header_map: HeaderMap
-        def __init__(self, id: _Optional[bytes] = ..., method: _Optional[bytes] = ..., headers: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., path: _Optional[bytes] = ..., host: _Optional[bytes] = ..., scheme: _Optional[bytes] = ..., protocol: _Optional[bytes] = ..., header_map: _Optional[_Union[HeaderMap, _Mapping]] = ...) -> None: ...
+        def __init__(self, id: _Optional[bytes] = ..., method: _Optional[bytes] = ..., headers: _Optional[_Mapping[str, bytes]] = ..., path: _Optional[bytes] = ..., host: _Optional[bytes] = ..., scheme: _Optional[bytes] = ..., protocol: _Optional[bytes] = ..., header_map: _Optional[_Union[HeaderMap, _Mapping]] = ...) -> None: ...
     class Request(_message.Message):
         __slots__ = ("time", "http")
         TIME_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +63,13 @@ class AttributeContext(_message.Message):
         SNI_FIELD_NUMBER: _ClassVar[int]
         sni: bytes
         def __init__(self, sni: _Optional[bytes] = ...) -> None: ...
+    class ContextExtensionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_EXTENSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -63,18 +77,10 @@ class AttributeContext(_message.Message):
     TLS_SESSION_FIELD_NUMBER: _ClassVar[int]
     source: AttributeContext.Peer
     request: AttributeContext.Request
-    context_extensions: _containers.RepeatedCompositeFieldContainer[Entry]
+    context_extensions: _containers.ScalarMap[str, bytes]
     metadata_context: Metadata
     tls_session: AttributeContext.TLSSession
-    def __init__(self, source: _Optional[_Union[AttributeContext.Peer, _Mapping]] = ..., request: _Optional[_Union[AttributeContext.Request, _Mapping]] = ..., context_extensions: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., metadata_context: _Optional[_Union[Metadata, _Mapping]] = ..., tls_session: _Optional[_Union[AttributeContext.TLSSession, _Mapping]] = ...) -> None: ...
-
-class Entry(_message.Message):
-    __slots__ = ("key", "value")
-    KEY_FIELD_NUMBER: _ClassVar[int]
-    VALUE_FIELD_NUMBER: _ClassVar[int]
-    key: bytes
-    value: bytes
-    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, source: _Optional[_Union[AttributeContext.Peer, _Mapping]] = ..., request: _Optional[_Union[AttributeContext.Request, _Mapping]] = ..., context_extensions: _Optional[_Mapping[str, bytes]] = ..., metadata_context: _Optional[_Union[Metadata, _Mapping]] = ..., tls_session: _Optional[_Union[AttributeContext.TLSSession, _Mapping]] = ...) -> None: ...
 
 class Address(_message.Message):
     __slots__ = ("socket_address", "pipe", "envoy_internal_address")
@@ -128,12 +134,12 @@ class Metadata(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: bytes
+        key: str
         value: Struct
-        def __init__(self, key: _Optional[bytes] = ..., value: _Optional[_Union[Struct, _Mapping]] = ...) -> None: ...
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Struct, _Mapping]] = ...) -> None: ...
     FILTER_METADATA_FIELD_NUMBER: _ClassVar[int]
-    filter_metadata: _containers.RepeatedCompositeFieldContainer[Metadata.FilterMetadataEntry]
-    def __init__(self, filter_metadata: _Optional[_Iterable[_Union[Metadata.FilterMetadataEntry, _Mapping]]] = ...) -> None: ...
+    filter_metadata: _containers.MessageMap[str, Struct]
+    def __init__(self, filter_metadata: _Optional[_Mapping[str, Struct]] = ...) -> None: ...
 
 class Struct(_message.Message):
     __slots__ = ("fields",)

@@ -20,8 +20,8 @@ from rich.table import Table
 
 from regiongate.address import ClientAddress, Evidence
 from regiongate.cli import options
+from regiongate.extauthz import wire
 from regiongate.extauthz.service import POLICY_EXTENSION, Judged, Snapshot, judge
-from regiongate.extauthz.wire import Check
 from regiongate.policy.decide import Decision, Step, Verdict
 from regiongate.runtime.state import State
 from regiongate.telemetry.record import source as source_record
@@ -99,21 +99,12 @@ def explain(  # noqa: PLR0913 an option each
 ) -> None:
     """Show what would be decided, and why; exit 1 when the request would be denied."""
     snapshot = State(config).snapshot()
-    path, _, query = path.partition("?")
-    sent: dict[str, list[bytes]] = {}
-    for name, value in (*headers, *_key_header(snapshot, _read_key(key, key_file))):
-        sent.setdefault(name, []).append(value)
-    check = Check(
-        is_http=True,
+    check = wire.asked(
         method=method,
         host=host,
         path=path,
-        query=query,
-        scheme="https",
-        protocol="HTTP/2",
-        headers=sent,
+        headers=(*headers, *_key_header(snapshot, _read_key(key, key_file))),
         route={POLICY_EXTENSION: policy} if policy else {},
-        metadata={},
     )
     now = at or datetime.now(UTC)
     told = dataclasses.replace(snapshot, address=_Given(ip))

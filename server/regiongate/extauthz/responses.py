@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,7 +34,9 @@ UNAUTHORIZED: Final = 401
 INTERNAL_SERVER_ERROR: Final = 500
 SERVICE_UNAVAILABLE: Final = 503
 
-PREFIX: Final = "x-regiongate-"
+OURS: Final = "regiongate"
+"""What the name of every header holds that `is_ours` finds to be ours."""
+PREFIX: Final = f"x-{OURS}-"
 DECISION_ID: Final = f"{PREFIX}decision-id"
 NOTICE: Final = f"{PREFIX}notice"
 
@@ -94,6 +97,17 @@ class Answer:
 
 _PLACEHOLDER: Final = secrets.token_hex(16)
 """Stands for the decision id until an answer is rendered; nobody can have written it."""
+
+_IDS: Final[deque[str]] = deque()
+
+
+def new_id() -> str:
+    """Return the id of a new decision: 32 hexadecimal digits of chance."""
+    if not _IDS:
+        # A hundred at once, since the system call takes longer than all else about an id.
+        digits = secrets.token_hex(16 * 100)
+        _IDS.extend(digits[start : start + 32] for start in range(0, len(digits), 32))
+    return _IDS.pop()
 
 
 def is_ours(name: str) -> bool:
@@ -246,7 +260,7 @@ def _problem(told: Told, response: Response) -> Mapping[str, str | int]:
 # --------------------------------------------------------------------- headers and metadata
 
 _NAME: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
-_OURS: Final = re.compile(r"x[^a-z0-9]regiongate[^a-z0-9]")
+_OURS: Final = re.compile(rf"x[^a-z0-9]{OURS}[^a-z0-9]")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*")
 _OVERWRITE: Final = pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 

@@ -9,12 +9,11 @@ works with is one snapshot, taken once.
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from regiongate.address import AddressSource, ClientAddress, Evidence
 from regiongate.extauthz import remembered, responses, wire
@@ -80,8 +79,7 @@ class Snapshot:
     memory: Memory = field(default_factory=Memory)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A Check, what was known, what was decided, and what is said."""
 
     check: Check
@@ -90,8 +88,7 @@ class Judged:
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One answered Check, as the decision log is told of it.
 
     Attributes:
@@ -136,7 +133,7 @@ class Authorization:
             metadata: of the gRPC call that brought it.
         """
         started = time.perf_counter()
-        now, snapshot, decision_id = self._clock(), self._snapshot(), secrets.token_hex(16)
+        now, snapshot, decision_id = self._clock(), self._snapshot(), responses.new_id()
         judged: Judged | None = None
         try:
             judged = await judge(snapshot, wire.read(data), metadata, now)
@@ -175,8 +172,8 @@ async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datet
     client = snapshot.address.resolve(_evidence(check, metadata))
     source = snapshot.locator.locate(client)
     key, exemptions = await _key(snapshot, check, now)
-    facts = Facts(source, key, Request(), exemptions)
-    name = check.route.get(POLICY_EXTENSION) or DEFAULT_POLICY
+    facts = Facts(source, key, exemptions=exemptions)
+    name = check.extension(POLICY_EXTENSION) or DEFAULT_POLICY
     policy = snapshot.policies.policies.get(name)
     if policy is None or key.problem:
         decision = decide(snapshot.policies, name, facts, now)
@@ -193,7 +190,7 @@ def _judge(snapshot: Snapshot, check: Check, facts: Facts, policy: Policy, now: 
         answer = _answer(snapshot, check, facts, found.decision) if forged else found.answer
         return Judged(check, facts, found.decision, answer)
     if policy.reads_request:
-        facts = replace(facts, request=_request(snapshot, check))
+        facts = facts._replace(request=_request(snapshot, check))
     decision = decide(snapshot.policies, policy.name, facts, now)
     answer = _answer(snapshot, check, facts, decision)
     if remembered.may_be_remembered(decision) and not _forged(check):
@@ -279,6 +276,8 @@ def _answer(snapshot: Snapshot, check: Check, facts: Facts, decision: Decision) 
 
 def _forged(check: Check) -> list[str]:
     """Name the headers that a client sent and only we may send."""
+    if responses.OURS not in check.names:
+        return []
     return [name for name in check.headers if responses.is_ours(name)]
 
 

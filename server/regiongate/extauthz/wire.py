@@ -1,14 +1,14 @@
 """Envoy's CheckRequest as the rest of the service sees it.
 
-Reads bytes into a `Check`. Text is decoded here, once and leniently: a byte that is not UTF-8
-becomes U+FFFD and never an error, because a client can put one there. Nothing here decides.
+Reads bytes into a `Check`, which decodes what it is asked for and nothing else: of two dozen
+headers a decision looks at two. Text is decoded leniently: a byte that is not UTF-8 becomes U+FFFD
+and never an error, because a client can put one there. Nothing here decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -19,40 +19,116 @@ MAX_CHECK_BYTES: Final = 16 * 1024 * 1024
 MAX_HEADERS: Final = 1000
 """Envoy's own default is 100."""
 
+Value = TypeVar("Value")
+
 
 class WireError(ValueError):
     """The bytes are no CheckRequest that can be judged; the message says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One question of Envoy's.
 
     Attributes:
-        peer: the address of attributes.source; empty for a pipe or an internal listener.
-        is_http: whether there is a request at all; a TCP check has none, and every field below
-            but `principal`, `sni`, `route` and `metadata` is then empty.
-        method, host, path, query, scheme, protocol: of the request; CONNECT has no path.
         headers: by lower-case name, the values in the order they were sent.
-        route: the context extensions of Envoy's virtual host and route.
-        metadata: Envoy's filter metadata, by namespace; text in it is bytes.
-        principal: the identity of the client's certificate, as Envoy verified it.
-        sni: what the client's TLS session asked for.
+        names: those of all headers, one a line.
     """
 
-    peer: str = ""
-    is_http: bool = False
-    method: str = ""
-    host: str = ""
-    path: str = ""
-    query: str = ""
-    scheme: str = ""
-    protocol: str = ""
-    headers: Mapping[str, Sequence[bytes]]
-    route: Mapping[str, str]
-    metadata: Mapping[str, Any]
-    principal: str = ""
-    sni: str = ""
+    __slots__ = ("_attributes", "_http", "headers", "names")
+
+    def __init__(self, attributes: pb.AttributeContext) -> None:
+        """Take what Envoy tells of a request.
+
+        Raises:
+            WireError: there are more headers than is ever judged, or one that Envoy cannot have
+                sent.
+        """
+        http = attributes.request.http
+        if len(http.headers) + len(http.header_map.headers) > MAX_HEADERS:
+            raise WireError(f"expected at most {MAX_HEADERS} headers (got more)")
+        self._attributes = attributes
+        self._http = http
+        self.headers = _headers(http)
+        self.names: str = "\n".join(self.headers)
+        if self.names != self.names.lower():
+            raise WireError("expected the names of headers in lower case, as Envoy has them")
+
+    @property
+    def route(self) -> Mapping[str, str]:
+        """The context extensions of Envoy's virtual host and route."""
+        return _Decoded(self._attributes.context_extensions, _text)
+
+    def extension(self, name: str) -> str:
+        """Return a context extension; empty where there is none."""
+        return _text(self._attributes.context_extensions.get(name, b""))
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Envoy's filter metadata, by namespace; text in it is bytes."""
+        return _Decoded(self._attributes.metadata_context.filter_metadata, _struct)
+
+    @property
+    def peer(self) -> str:
+        """The address of attributes.source; empty for a pipe or an internal listener."""
+        return _text(self._attributes.source.address.socket_address.address)
+
+    @property
+    def is_http(self) -> bool:
+        """Whether there is a request at all.
+
+        A TCP check has none, and all but its `peer`, `principal`, `sni`, `route` and `metadata` is
+        empty.
+        """
+        return self._attributes.HasField("request")
+
+    @property
+    def method(self) -> str:
+        """The request's method."""
+        return _text(self._http.method)
+
+    @property
+    def host(self) -> str:
+        """The request's authority."""
+        return _text(self._http.host)
+
+    @property
+    def path(self) -> str:
+        """The request's path, without the query; CONNECT has none."""
+        return _text(self._http.path).partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the first question mark of the path."""
+        return _text(self._http.path).partition("?")[2]
+
+    @property
+    def scheme(self) -> str:
+        """The request's scheme."""
+        return _text(self._http.scheme)
+
+    @property
+    def protocol(self) -> str:
+        """The version of HTTP, for instance HTTP/2."""
+        return _text(self._http.protocol)
+
+    @property
+    def principal(self) -> str:
+        """The identity of the client's certificate, as Envoy verified it."""
+        return _text(self._attributes.source.principal)
+
+    @property
+    def sni(self) -> str:
+        """What the client's TLS session asked for."""
+        return _text(self._attributes.tls_session.sni)
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether the client speaks gRPC, and so reads grpc-status rather than the HTTP status."""
+        kind = b",".join(self.header("content-type"))
+        if not kind.startswith(b"application/grpc"):
+            return False
+        kind = kind.partition(b";")[0].strip()
+        return kind == b"application/grpc" or kind.startswith(b"application/grpc+")
 
     def header(self, name: str) -> Sequence[bytes]:
         """Return the values of a header by its lower-case name."""
@@ -61,12 +137,6 @@ class Check:
     def text(self, name: str) -> str:
         """Return a header as one text, repeated values joined as HTTP joins them."""
         return b",".join(self.header(name)).decode(errors="replace")
-
-    @property
-    def is_grpc(self) -> bool:
-        """Whether the client speaks gRPC, and so reads grpc-status rather than the HTTP status."""
-        kind = self.text("content-type").partition(";")[0].strip()
-        return kind == "application/grpc" or kind.startswith("application/grpc+")
 
 
 def read(data: bytes) -> Check:
@@ -78,52 +148,87 @@ def read(data: bytes) -> Check:
     if len(data) > MAX_CHECK_BYTES:
         raise WireError(f"expected at most {MAX_CHECK_BYTES} bytes (got {len(data)})")
     try:
-        attributes = pb.CheckRequest.FromString(data).attributes
+        return Check(pb.CheckRequest.FromString(data).attributes)
     except DecodeError:
         raise WireError("expected a CheckRequest (got bytes that are none)") from None
-    http = attributes.request.http
-    path, _, query = _text(http.path).partition("?")
-    return Check(
-        peer=_text(attributes.source.address.socket_address.address),
-        is_http=attributes.HasField("request"),
-        method=_text(http.method),
-        host=_text(http.host),
-        path=path,
-        query=query,
-        scheme=_text(http.scheme),
-        protocol=_text(http.protocol),
-        headers=_headers(http),
-        route=_unique(attributes.context_extensions),
-        metadata=_metadata(attributes.metadata_context),
-        principal=_text(attributes.source.principal),
-        sni=_text(attributes.tls_session.sni),
+
+
+def asked(
+    *,
+    method: str,
+    host: str,
+    path: str,
+    headers: Sequence[tuple[str, bytes]],
+    route: Mapping[str, str],
+) -> Check:
+    """Make the Check that Envoy would send for an HTTPS request.
+
+    Args:
+        method: of the request.
+        host: its authority.
+        path: with its query.
+        headers: names in lower case, and values, in the order they are sent.
+        route: the context extensions of Envoy's route.
+    """
+    raw = [pb.HeaderValue(key=name.encode(), raw_value=value) for name, value in headers]
+    http = pb.AttributeContext.HttpRequest(
+        method=method.encode(),
+        host=host.encode(),
+        path=path.encode(),
+        scheme=b"https",
+        protocol=b"HTTP/2",
+        header_map=pb.HeaderMap(headers=raw),
     )
+    extensions = {name: value.encode() for name, value in route.items()}
+    request = pb.AttributeContext.Request(http=http)
+    return Check(pb.AttributeContext(request=request, context_extensions=extensions))
+
+
+class _Decoded(Mapping[str, Value]):
+    """A map of the message, whose values are decoded when they are asked for."""
+
+    __slots__ = ("_decode", "_raw")
+
+    def __init__(self, raw: Mapping[str, Any], decode: Callable[[Any], Value]) -> None:
+        self._raw = raw
+        self._decode = decode
+
+    def __getitem__(self, name: str) -> Value:
+        # Not raw[name], which adds what is missing to the message.
+        value = self._raw.get(name)
+        if value is None:
+            raise KeyError(name)
+        return self._decode(value)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value; of what is not there the default, without an exception on the way."""
+        value = self._raw.get(name)
+        return default if value is None else self._decode(value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
 
 
 def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def _headers(http: pb.AttributeContext.HttpRequest) -> dict[str, list[bytes]]:
-    """Collect the headers, whichever of its two forms Envoy sent them in."""
-    if len(http.headers) + len(http.header_map.headers) > MAX_HEADERS:
-        raise WireError(f"expected at most {MAX_HEADERS} headers (got more)")
-    headers: dict[str, list[bytes]] = {}
-    for entry in http.headers:
-        headers.setdefault(_text(entry.key.lower()), []).append(entry.value)
+def _headers(http: pb.AttributeContext.HttpRequest) -> Mapping[str, Sequence[bytes]]:
+    """Find the headers, in whichever of its two forms Envoy sent them."""
+    if not http.HasField("header_map"):
+        return _Decoded(http.headers, _alone)
+    headers = {name: [value] for name, value in http.headers.items()}
     for header in http.header_map.headers:
         value = header.raw_value or header.value
-        headers.setdefault(_text(header.key.lower()), []).append(value)
+        headers.setdefault(_text(header.key), []).append(value)
     return headers
 
 
-def _unique(entries: Sequence[pb.Entry]) -> dict[str, str]:
-    """Read a map whose keys Envoy's operator wrote: as in any map, the last one counts."""
-    return {_text(entry.key): _text(entry.value) for entry in entries}
-
-
-def _metadata(metadata: pb.Metadata) -> dict[str, Any]:
-    return {_text(entry.key): _struct(entry.value) for entry in metadata.filter_metadata}
+def _alone(value: bytes) -> Sequence[bytes]:
+    return (value,)
 
 
 def _struct(struct: pb.Struct) -> dict[str, Any]:

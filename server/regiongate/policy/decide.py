@@ -7,10 +7,10 @@ knows gRPC, files, clocks or caches, and `explain` shows what this very function
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from regiongate.facts import Key, Request, Source
 from regiongate.policy.conditions import Failed
@@ -38,17 +38,17 @@ class Verdict(StrEnum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """All that a decision may depend on, but for the time.
 
     Attributes:
+        request: the empty one where no condition looks at it.
         exemptions: those of the key and of its organisation.
     """
 
     source: Source
     key: Key
-    request: Request = field(default_factory=Request)
+    request: Request = Request()
     exemptions: Sequence[Exemption] = ()
 
 

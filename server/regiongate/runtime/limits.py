@@ -8,7 +8,6 @@ part of reading it, in extauthz.wire.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Final
@@ -82,7 +81,11 @@ class Calls:
             self._received(metadata)
         self.in_flight += 1
         try:
-            return await self._authorization.check(data, metadata)
+            answer = await self._authorization.check(data, metadata)
+            # Lets the other Checks that came together be answered first, so that the answers leave
+            # together: waking the engine for each of them costs more than a Check itself.
+            await asyncio.sleep(0)
+            return answer
         finally:
             self.in_flight -= 1
             self._ended.set()
@@ -100,7 +103,7 @@ class Calls:
 
     def _refuse(self, limit: str, answer: Answer) -> bytes:
         self._tally.count(LIMITED, (limit,))
-        decision_id = secrets.token_hex(16)
+        decision_id = responses.new_id()
         now = datetime.now(UTC)
         self._record(Event(now, decision_id, self._snapshot(), answer.told, None, 0.0))
         return answer.render(decision_id)

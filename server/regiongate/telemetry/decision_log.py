@@ -10,12 +10,12 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import queue
 import random
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +32,13 @@ CAPACITY: Final = 10_000
 BATCH: Final = 500
 """Lines written at once; a failure costs no more than these."""
 
+GATHERED: Final = 0.01
+"""Seconds for which events gather before they are written: waking the writer for each of them would
+cost a busy service more than the writing."""
+
 STDOUT: Final = "-"
+
+_FORM: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -63,7 +69,9 @@ class DecisionLog:
         self._path = path
         self._sample = sample_allowed
         self._address = address
-        self._events: queue.Queue[Event | None] = queue.Queue(CAPACITY)
+        self._events: deque[Event] = deque()
+        self._waiting = threading.Event()
+        self._closing = threading.Event()
         self._reopen = threading.Event()
         self._failing = False
         self._torn = False
@@ -89,7 +97,7 @@ class DecisionLog:
     @property
     def queued(self) -> int:
         """How many events wait to be written."""
-        return self._events.qsize()
+        return len(self._events)
 
     def write(self, event: Event) -> None:
         """Take note of a decision; returns at once."""
@@ -97,10 +105,12 @@ class DecisionLog:
         if plain and random.random() >= self._sample:  # noqa: S311 a sample, not a secret
             self.sampled_out += 1
             return
-        try:
-            self._events.put_nowait(event)
-        except queue.Full:
+        if len(self._events) >= CAPACITY:
             self._overflown += 1
+            return
+        self._events.append(event)
+        if not self._waiting.is_set():
+            self._waiting.set()
 
     def reopen(self) -> None:
         """Open the file anew before the next line, as logrotate needs it."""
@@ -112,27 +122,26 @@ class DecisionLog:
         Args:
             timeout: seconds; a disk that hangs does not keep the process from ending.
         """
-        with suppress(queue.Full):
-            self._events.put(None, timeout=timeout)
+        self._closing.set()
+        self._waiting.set()
         self._writer.join(timeout)
 
     def _write_all(self) -> None:
         ended = False
         while not ended:
-            # One system call for all that has gathered meanwhile.
-            events = [self._events.get(), *self._waiting()]
-            ended = None in events
-            self._write([self._line(event) for event in events if event is not None])
+            self._waiting.wait()
+            ended = self._closing.wait(GATHERED)
+            self._waiting.clear()
+            while self._events:
+                self._write([self._line(event) for event in self._batch()])
 
-    def _waiting(self) -> Iterator[Event | None]:
-        for _ in range(BATCH - 1):
-            try:
-                yield self._events.get_nowait()
-            except queue.Empty:
-                return
+    def _batch(self) -> Iterator[Event]:
+        """Take events for one system call."""
+        for _ in range(min(BATCH, len(self._events))):
+            yield self._events.popleft()
 
     def _line(self, event: Event) -> bytes:
-        return orjson.dumps(self._record(event), option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(self._record(event), option=_FORM)
 
     def _record(self, event: Event) -> dict[str, Any]:
         written = record(event)

@@ -6,53 +6,29 @@ holds the two against each other. Empty values are left out, as proto3's JSON do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from regiongate.extauthz.service import Event, Judged, Snapshot
+from regiongate.extauthz.wire import Check
 from regiongate.facts import Source
 
 
 def record(event: Event) -> dict[str, Any]:
-    """Make the record of an answered Check."""
-    told, judged = event.told, event.judged
-    return _present(
-        time=_time(event.time),
-        decision_id=event.decision_id,
-        verdict=told.outcome,
-        policy_verdict=told.policy_verdict,
-        policy=told.policy,
-        rule=told.rule,
-        reason=told.reason,
-        phase=told.phase,
-        exemption=told.exemption,
-        **(_what(judged, event.snapshot.keys.age(event.time)) if judged else {}),
-        inputs=_inputs(event.snapshot),
-        microseconds=round(event.seconds * 1e6),
-    )
-
-
-def _what(judged: Judged, age: float) -> Mapping[str, Any]:
-    key, check = judged.facts.key, judged.check
-    return {
-        "source": source(judged.facts.source),
-        "key": _present(
-            id=key.id,
-            org=key.org,
-            status=key.status,
-            presented=key.presented,
-            problem=key.problem,
-            age_seconds=round(age, 1) if age and key.found else None,
-        ),
-        "request": _present(
-            method=check.method,
-            host=check.host,
-            path=check.path,
-            request_id=check.text("x-request-id"),
-            trace_id=_trace_id(check.text("traceparent")),
-        ),
-    }
+    """Make the record of an answered Check; times in it are datetimes, of UTC."""
+    judged = event.judged
+    written: dict[str, Any] = {"time": event.time, "decision_id": event.decision_id}
+    written["verdict"] = event.told.outcome
+    for name in _TOLD:
+        if value := getattr(event.told, name):
+            written[name] = value
+    if judged is not None:
+        _add(written, "source", source(judged.facts.source))
+        _add(written, "key", _key(judged, event.snapshot.keys.age(event.time)))
+        _add(written, "request", _request(judged.check))
+    _add(written, "inputs", _inputs(event.snapshot))
+    if microseconds := round(event.seconds * 1e6):
+        written["microseconds"] = microseconds
+    return written
 
 
 def source(located: Source) -> dict[str, Any]:
@@ -63,24 +39,46 @@ def source(located: Source) -> dict[str, Any]:
     }
 
 
+_TOLD: Final = ("policy_verdict", "policy", "rule", "reason", "phase", "exemption")
+
+
+def _key(judged: Judged, age: float) -> dict[str, Any]:
+    key = judged.facts.key
+    written = {name: value for name in _KEY if (value := getattr(key, name))}
+    if age and key.found:
+        written["age_seconds"] = round(age, 1)
+    return written
+
+
+_KEY: Final = ("id", "org", "status", "presented", "problem")
+
+
+def _request(check: Check) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    _add(written, "method", check.method)
+    _add(written, "host", check.host)
+    _add(written, "path", check.path)
+    _add(written, "request_id", check.text("x-request-id"))
+    _add(written, "trace_id", _trace_id(check.text("traceparent")))
+    return written
+
+
 def _inputs(snapshot: Snapshot) -> dict[str, Any]:
-    return _present(
-        policy_digest=snapshot.policies.digest,
-        database_type=snapshot.database_type,
-        database_built=_time(snapshot.database_built) if snapshot.database_built else "",
-        keys_version=snapshot.keys.version,
-    )
+    written: dict[str, Any] = {}
+    _add(written, "policy_digest", snapshot.policies.digest)
+    _add(written, "database_type", snapshot.database_type)
+    _add(written, "database_built", snapshot.database_built)
+    _add(written, "keys_version", snapshot.keys.version)
+    return written
 
 
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _add(written: dict[str, Any], name: str, value: object) -> None:
+    """Write a value down, unless it is empty."""
+    if value:
+        written[name] = value
 
 
 def _trace_id(traceparent: str) -> str:
     """Read the trace id of a traceparent header (W3C Trace Context, section 3.2)."""
     parts = traceparent.split("-")
     return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else ""  # noqa: PLR2004 the header's form
-
-
-def _present(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in ("", {}, None, False)}

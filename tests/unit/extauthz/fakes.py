@@ -119,9 +119,9 @@ def service(  # noqa: PLR0913 what a snapshot is made of, each with its default
     return Service(snapshot)
 
 
-def entries(values: Iterable[tuple[str, str]]) -> list[pb.Entry]:
-    """Make the entries of a map."""
-    return [pb.Entry(key=key.encode(), value=value.encode()) for key, value in values]
+def encoded(values: Iterable[tuple[str, str]]) -> dict[str, bytes]:
+    """Make a map of the message's; of two values of one key the last counts."""
+    return {key: value.encode() for key, value in values}
 
 
 def check(
@@ -139,14 +139,14 @@ def check(
         host=b"api.example",
         scheme=b"https",
         protocol=b"HTTP/2",
-        headers=entries([*pseudo, *headers]),
+        headers=encoded([*pseudo, *headers]),
     )
     attributes = pb.AttributeContext(
         source=pb.AttributeContext.Peer(
             address=pb.Address(socket_address=pb.SocketAddress(address=peer.encode()))
         ),
         request=pb.AttributeContext.Request(http=http),
-        context_extensions=entries([("regiongate.policy", policy)] if policy else []),
+        context_extensions=encoded([("regiongate.policy", policy)] if policy else []),
     )
     return pb.CheckRequest(attributes=attributes).SerializeToString()
 

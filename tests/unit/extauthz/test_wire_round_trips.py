@@ -102,7 +102,7 @@ def put(made: Message, field: FieldDescriptor, content: Any) -> None:
 
 def put_entry(target: Any, entry: Any) -> None:
     """Set an entry of one of upstream's maps."""
-    if isinstance(entry.value, str):
+    if isinstance(entry.value, (str, bytes)):
         target[entry.key] = entry.value
     else:
         target[entry.key].CopyFrom(entry.value)

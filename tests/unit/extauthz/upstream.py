@@ -30,8 +30,11 @@ MESSAGES: Final[tuple[tuple[str, str], ...]] = (
     ("AttributeContext.HttpRequest", f"{_AUTH}AttributeContext.HttpRequest"),
     ("AttributeContext.Request", f"{_AUTH}AttributeContext.Request"),
     ("AttributeContext.TLSSession", f"{_AUTH}AttributeContext.TLSSession"),
-    ("Entry", f"{_AUTH}AttributeContext.HttpRequest.HeadersEntry"),
-    ("Entry", f"{_AUTH}AttributeContext.ContextExtensionsEntry"),
+    (
+        "AttributeContext.HttpRequest.HeadersEntry",
+        f"{_AUTH}AttributeContext.HttpRequest.HeadersEntry",
+    ),
+    ("AttributeContext.ContextExtensionsEntry", f"{_AUTH}AttributeContext.ContextExtensionsEntry"),
     ("Address", f"{_CORE}Address"),
     ("SocketAddress", f"{_CORE}SocketAddress"),
     ("Pipe", f"{_CORE}Pipe"),
