@@ -278,7 +278,7 @@ def _header(name: str, value: str) -> pb.HeaderValueOption:
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
         raise ValueError(f"expected an HTTP header (got {name!r}: {value[:60]!r})")
     return pb.HeaderValueOption(
-        header=pb.HeaderValue(key=name.encode(), value=value.encode()),
+        header=pb.HeaderValue(key=name, value=value.encode()),
         append=pb.BoolValue(value=False),
         append_action=_OVERWRITE,
     )

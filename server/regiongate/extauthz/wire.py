@@ -170,7 +170,7 @@ def asked(
         headers: names in lower case, and values, in the order they are sent.
         route: the context extensions of Envoy's route.
     """
-    raw = [pb.HeaderValue(key=name.encode(), raw_value=value) for name, value in headers]
+    raw = [pb.HeaderValue(key=name, raw_value=value) for name, value in headers]
     http = pb.AttributeContext.HttpRequest(
         method=method.encode(),
         host=host.encode(),
@@ -216,15 +216,41 @@ def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
+class _Listed(Mapping[str, Sequence[bytes]]):
+    """Headers one by one, as encode_raw_headers sends them."""
+
+    __slots__ = ("_headers", "_names")
+
+    def __init__(self, headers: Sequence[pb.HeaderValue]) -> None:
+        self._headers = list(headers)
+        self._names = [header.key for header in self._headers]
+
+    def __getitem__(self, name: str) -> Sequence[bytes]:
+        if name not in self._names:
+            raise KeyError(name)
+        return self.get(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the values of a header, in the order they were sent."""
+        if name not in self._names:
+            return default
+        sent = zip(self._names, self._headers, strict=True)
+        return [header.raw_value or header.value for known, header in sent if known == name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(self._names))
+
+    def __len__(self) -> int:
+        return len(set(self._names))
+
+
 def _headers(http: pb.AttributeContext.HttpRequest) -> Mapping[str, Sequence[bytes]]:
     """Find the headers, in whichever of its two forms Envoy sent them."""
     if not http.HasField("header_map"):
         return _Decoded(http.headers, _alone)
-    headers = {name: [value] for name, value in http.headers.items()}
-    for header in http.header_map.headers:
-        value = header.raw_value or header.value
-        headers.setdefault(_text(header.key), []).append(value)
-    return headers
+    if http.headers:
+        raise WireError("expected headers in one of the two forms that Envoy has (got both)")
+    return _Listed(http.header_map.headers)
 
 
 def _alone(value: bytes) -> Sequence[bytes]:
