@@ -219,29 +219,31 @@ def _text(data: bytes) -> str:
 class _Listed(Mapping[str, Sequence[bytes]]):
     """Headers one by one, as encode_raw_headers sends them."""
 
-    __slots__ = ("_headers", "_names")
+    __slots__ = ("_by_name", "_headers")
 
     def __init__(self, headers: Sequence[pb.HeaderValue]) -> None:
         self._headers = list(headers)
-        self._names = [header.key for header in self._headers]
+        self._by_name = {header.key: header for header in self._headers}
 
     def __getitem__(self, name: str) -> Sequence[bytes]:
-        if name not in self._names:
-            raise KeyError(name)
-        return self.get(name)
+        last = self._by_name[name]
+        if len(self._by_name) == len(self._headers):
+            return (_raw(last),)
+        return [_raw(header) for header in self._headers if header.key == name]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the values of a header, in the order they were sent."""
-        if name not in self._names:
-            return default
-        sent = zip(self._names, self._headers, strict=True)
-        return [header.raw_value or header.value for known, header in sent if known == name]
+        """Return the values of a header; of one that is not there the default."""
+        return self[name] if name in self._by_name else default
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(self._names))
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return len(set(self._names))
+        return len(self._by_name)
+
+
+def _raw(header: pb.HeaderValue) -> bytes:
+    return header.raw_value or header.value
 
 
 def _headers(http: pb.AttributeContext.HttpRequest) -> Mapping[str, Sequence[bytes]]:
