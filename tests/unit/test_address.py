@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 
 from regiongate import address as address_module
 from regiongate.address import (
+    FORMS,
     LONGEST_CHAIN,
     AddressSource,
     ClientAddress,
     EnvoyMetadata,
     Evidence,
+    Forwarded,
     ForwardedFor,
+    GivenEvidence,
     NamedHeader,
     Network,
     Peer,
@@ -43,7 +46,7 @@ def seen(
 ) -> Evidence:
     """Return what a Check carries."""
     forwarded = {} if forwarded_for is None else {"x-forwarded-for": list(forwarded_for)}
-    return Evidence(peer, {**forwarded, **(headers or {})}, metadata or {})
+    return GivenEvidence(peer, {**forwarded, **(headers or {})}, metadata or {})
 
 
 # --- parse -------------------------------------------------------------------------------------
@@ -603,6 +606,8 @@ SOURCES: list[AddressSource] = [
     EnvoyMetadata(),
     *(HOPS_0, HOPS_1, HOPS_2, BEHIND_0, BEHIND_1),
     *(IN_RANGES, BEHIND_RANGES, CDN, Peer()),
+    *(Forwarded(trusted_hops=1), Forwarded(trusted_proxies=RANGES, accept=frozenset({"zone"}))),
+    ForwardedFor(trusted_hops=1, accept=FORMS),
 ]
 
 
@@ -620,9 +625,8 @@ def test_resolve_is_total(
     source: AddressSource, peer: str, forwarded: list[str], header: list[str], metadata: list[str]
 ) -> None:
     """Any text at all gives an address or a short problem in plain ASCII, never an exception."""
-    resolved = source.resolve(
-        seen(peer, forwarded, headers={"cf-connecting-ip": header}, metadata={METADATA: metadata})
-    )
+    headers = {"cf-connecting-ip": header, "forwarded": [*header, *forwarded]}
+    resolved = source.resolve(seen(peer, forwarded, headers=headers, metadata={METADATA: metadata}))
     assert (resolved.address is None) == bool(resolved.problem)
     assert resolved.problem.isascii()
     assert resolved.problem.isprintable()
@@ -690,18 +694,25 @@ def test_a_header_is_read_no_further_than_it_counts(source: AddressSource, searc
 
 
 WRONG: list[tuple[type[AddressSource], dict[str, object], str]] = [
-    (ForwardedFor, {}, r"exactly one of .* must be given \(got None and 0 ranges\)"),
+    (ForwardedFor, {}, r"exactly one of .* must be given \(got neither\)"),
     (
         ForwardedFor,
         {"trusted_hops": 1, "trusted_proxies": RANGES},
-        r"exactly one of .* must be given \(got 1 and 2 ranges\)",
+        r"exactly one of .* must be given \(got both\)",
     ),
     (ForwardedFor, {"trusted_hops": -1}, r"trusted_hops must be from 0 to 256 \(got -1\)"),
     (ForwardedFor, {"trusted_hops": 257}, r"trusted_hops must be from 0 to 256 \(got 257\)"),
+    (Forwarded, {}, r"exactly one of .* must be given \(got neither\)"),
+    (Forwarded, {"trusted_hops": -1}, r"trusted_hops must be from 0 to 256 \(got -1\)"),
+    (
+        Forwarded,
+        {"trusted_hops": 0, "accept": frozenset({"port", "brackets"})},
+        r"accept must be zone at most, .* \(got brackets, port\)",
+    ),
     (
         ForwardedFor,
         {"trusted_proxies": (ip_network("::ffff:10.0.0.0/104"),)},
-        r"must give IPv4 ranges as such, .* \(got ::ffff:a00:0/104\)",
+        r"of IPv4 addresses must be written as such, .* \(got ::ffff:a00:0/104\)",
     ),
     (NamedHeader, {"name": "x-c", "trusted_proxies": ()}, r"must name a range .* \(got none\)"),
     (NamedHeader, {"name": "", "trusted_proxies": RANGES}, r"lower-case header name \(got ''\)"),
@@ -738,17 +749,19 @@ def test_a_source_is_a_value() -> None:
 def test_the_room_is_pure() -> None:
     """Nothing but the standard library, and nothing of that which does input or output."""
     assert address_module.__file__ is not None
-    tree = ast.parse(Path(address_module.__file__).read_text(encoding="utf-8"))
+    modules = Path(address_module.__file__).parent.glob("*.py")
     imported = {
         name
-        for node in ast.walk(tree)
+        for module in modules
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8")))
         for name in (
             [alias.name for alias in node.names]
             if isinstance(node, ast.Import)
-            else [node.module]
+            else [node.module or ""]
             if isinstance(node, ast.ImportFrom)
             else []
         )
+        if not name.startswith("regiongate.address.")
     }
     assert imported == {
         "bisect",

@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from regiongate.address import AddressSource, Evidence, ForwardedFor, NamedHeader, parse
+from regiongate.address import (
+    AddressSource,
+    Evidence,
+    ForwardedFor,
+    GivenEvidence,
+    NamedHeader,
+    parse,
+)
 
 Vector = dict[str, Any]
 
@@ -88,7 +95,7 @@ def evidence(vector: Vector) -> Evidence:
         headers["x-forwarded-for"] = [vector["check_xff"]]
     if vector["case"] == "ext custom_header":
         headers[CUSTOM_HEADER] = vector["xff"]
-    return Evidence(peer=vector["check_source"], headers=headers, metadata={})
+    return GivenEvidence(peer=vector["check_source"], headers=headers, metadata={})
 
 
 def answer(vector: Vector) -> IPv4Address | IPv6Address | None:

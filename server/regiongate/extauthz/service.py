@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol
 
-from regiongate.address import AddressSource, ClientAddress, Evidence
+from regiongate.address import AddressSource, ClientAddress
 from regiongate.extauthz import remembered, responses, wire
+from regiongate.extauthz.evidence import CallEvidence, Metadata
 from regiongate.extauthz.remembered import Memory, Remembered
 from regiongate.extauthz.responses import Answer, Told
 from regiongate.extauthz.wire import Check, WireError
@@ -43,9 +44,6 @@ DEFERRED: Final = responses.error(_FAILED, defer=True)
 KEYS_AWAY: Final = responses.error(Told(outcome="error", reason="key_store_away"), defer=False)
 
 _LOG: Final = logging.getLogger(__name__)
-
-Metadata = Iterable[tuple[str, str | bytes]]
-"""The metadata of the gRPC call that carries a Check."""
 
 
 class Locator(Protocol):
@@ -80,9 +78,10 @@ class Snapshot:
 
 
 class Judged(NamedTuple):
-    """A Check, what was known, what was decided, and what is said."""
+    """A Check, who asks, what was known, what was decided, and what is said."""
 
     check: Check
+    client: ClientAddress
     facts: Facts
     decision: Decision
     answer: Answer
@@ -169,7 +168,7 @@ async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datet
         metadata: of the gRPC call that brought it.
         now: the time to decide at.
     """
-    client = snapshot.address.resolve(_evidence(check, metadata))
+    client = snapshot.address.resolve(CallEvidence(check, metadata))
     source = snapshot.locator.locate(client)
     key, exemptions = await _key(snapshot, check, now)
     facts = Facts(source, key, exemptions=exemptions)
@@ -177,18 +176,22 @@ async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datet
     policy = snapshot.policies.policies.get(name)
     if policy is None or key.problem:
         decision = decide(snapshot.policies, name, facts, now)
-        return Judged(check, facts, decision, _answer(snapshot, check, facts, decision))
-    return _judge(snapshot, check, facts, policy, now)
+        answer = _answer(snapshot, check, facts, decision)
+    else:
+        facts, decision, answer = _decided(snapshot, check, facts, policy, now)
+    return Judged(check, client, facts, decision, answer)
 
 
-def _judge(snapshot: Snapshot, check: Check, facts: Facts, policy: Policy, now: datetime) -> Judged:
+def _decided(
+    snapshot: Snapshot, check: Check, facts: Facts, policy: Policy, now: datetime
+) -> tuple[Facts, Decision, Answer]:
     """Recall the decision, or make and remember it."""
     place = remembered.place(policy, facts, grpc=check.is_grpc)
     found = snapshot.memory.recall(place, now)
     if found is not None:
         forged = found.decision.refusal is None and _forged(check)
         answer = _answer(snapshot, check, facts, found.decision) if forged else found.answer
-        return Judged(check, facts, found.decision, answer)
+        return facts, found.decision, answer
     if policy.reads_request:
         facts = facts._replace(request=_request(snapshot, check))
     decision = decide(snapshot.policies, policy.name, facts, now)
@@ -196,31 +199,7 @@ def _judge(snapshot: Snapshot, check: Check, facts: Facts, policy: Policy, now: 
     if remembered.may_be_remembered(decision) and not _forged(check):
         until = remembered.until(policy, facts, now)
         snapshot.memory.remember(place, Remembered(decision, answer, facts.key, now, until))
-    return Judged(check, facts, decision, answer)
-
-
-def _evidence(check: Check, metadata: Metadata) -> Evidence:
-    values: dict[str, list[str]] = {}
-    for name, value in metadata:
-        if isinstance(value, str):
-            values.setdefault(name, []).append(value)
-    return Evidence(check.peer, _Texts(check.headers), values)
-
-
-class _Texts(Mapping[str, Sequence[str]]):
-    """Headers as text, decoded when asked for: of many headers one or two ever are."""
-
-    def __init__(self, headers: Mapping[str, Sequence[bytes]]) -> None:
-        self._headers = headers
-
-    def __getitem__(self, name: str) -> Sequence[str]:
-        return [value.decode(errors="replace") for value in self._headers[name]]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._headers)
-
-    def __len__(self) -> int:
-        return len(self._headers)
+    return facts, decision, answer
 
 
 async def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Sequence[Exemption]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from regiongate.address import Network
+from regiongate.address.ranges import require_reachable
 from regiongate.countries import countries
 from regiongate.documents import shown
 from regiongate.durations import delay, duration
@@ -20,6 +23,16 @@ Header = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=
 
 
 _PORT: Final = re.compile(r"[0-9]{1,5}")
+_LONGEST_RANGE: Final = 64
+"""Characters; no range takes as many, and an error quotes no more."""
+
+
+def installed(module: str) -> bool:
+    """Say whether a module can be imported; it is for what is optional."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _listener(text: str) -> str:
@@ -31,11 +44,19 @@ def _listener(text: str) -> str:
     return text
 
 
-def _network(text: Any) -> IPv4Network | IPv6Network:
+def network(text: Any) -> Network:
+    """Read an address range.
+
+    Raises:
+        ValueError: it is none, or one that no address is ever looked for in.
+    """
     try:
-        return ip_network(text) if isinstance(text, str) else _not_a_range(text)
+        short = isinstance(text, str) and len(text) <= _LONGEST_RANGE
+        found = ip_network(text) if short else _not_a_range(text)
+        require_reachable(found)
     except ValueError as error:
         raise ValueError(f"expected an address range such as 10.0.0.0/8 ({error})") from None
+    return found
 
 
 def _not_a_range(value: Any) -> IPv4Network:
@@ -64,6 +85,6 @@ def _mode(text: Any) -> int:
 Listener = Annotated[str, AfterValidator(_listener)]
 Mode = Annotated[int, BeforeValidator(_mode)]
 """The permissions of a file."""
-Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Range = Annotated[IPv4Network | IPv6Network, BeforeValidator(network)]
 Probe = Annotated[str, AfterValidator(_address)]
 Country = Annotated[str, AfterValidator(_country)]

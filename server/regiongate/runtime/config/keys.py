@@ -54,7 +54,7 @@ class Lookup(Model):
     """What a Check waits for when its key is not remembered."""
 
     deadline: Duration = timedelta(milliseconds=50)
-    concurrent: Integer = Field(default=64, gt=0)
+    concurrent: Integer = Field(default=512, gt=0)
 
 
 class Keys(Model):

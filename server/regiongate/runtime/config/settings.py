@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from regiongate.documents import Integer, Model, Number, Switch
 from regiongate.runtime.config.client_address import ClientAddress
-from regiongate.runtime.config.fields import Delay, Listener, Mode
+from regiongate.runtime.config.fields import Delay, Listener, Mode, installed
 from regiongate.runtime.config.geo import Geo
 from regiongate.runtime.config.keys import Keys
 
@@ -81,6 +81,12 @@ class Tracing(Model):
     endpoint: Annotated[str, Field(pattern=r"^https?://")]
     sample: Number = Field(default=1.0, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _possible(self) -> Tracing:
+        if not installed("opentelemetry.exporter.otlp.proto.http"):
+            raise ValueError("expected the otel extra: pip install 'regiongate[otel]'")
+        return self
+
 
 class Shutdown(Model):
     """How the process stops: it says so, waits until that is heard, and finishes what it has."""
@@ -110,4 +116,6 @@ class Settings(Model):
     def _engine_fits(self) -> Settings:
         if self.tls is not None and self.engine == "native":
             raise ValueError("expected engine grpcio or auto where tls is asked for (got native)")
+        if self.engine == "native" and not installed("pygrpc_native"):
+            raise ValueError("expected the package pygrpc-native where engine is native")
         return self
