@@ -1,18 +1,20 @@
 """Measures how long it takes to locate an address, against a bare lookup of maxminddb.
 
 Builds a database like MaxMind's Country, with names in eight languages, asks for its networks in
-random order and prints a table. From the root of the repository:
+random order and prints a table. Then asks for ever other addresses, and ends with 1 when memory
+grows past its bound. From the root of the repository:
 
     python -m bench.geo [--networks 60000] [--distinct 1000000]
 """
 
 import argparse
 import random
-import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,15 +28,29 @@ from tests.databases import CONTINENTS, country, write
 
 Item = TypeVar("Item")
 
+_GLOBAL = 0x2A00 << 112
+"""2a00::/16, where every address of IPv6 that is asked for is."""
+
 ROUNDS = 40
 ASKED = 3000
+BOUND = 32.0
+"""Megabytes that a locator may come to hold: 65,536 answers for each of IPv4 and IPv6."""
 
 
 def build(path: Path, networks: int, chance: random.Random) -> list[IPv4Address]:
-    """Write a database of networks of 256 to 4096 addresses; return the first address of each."""
+    """Write a database of networks of 256 to 4096 addresses, and as many of IPv6.
+
+    Return the first address of each of IPv4.
+    """
     kinds = [country(code, registered=other) for code in CONTINENTS for other in CONTINENTS]
     firsts = [IPv4Address((1 << 24) + (number << 12)) for number in range(networks)]
-    write(path, {f"{first}/{chance.randint(20, 24)}": chance.choice(kinds) for first in firsts})
+    records: dict[str, object] = {
+        f"{first}/{chance.randint(20, 24)}": chance.choice(kinds) for first in firsts
+    }
+    for number in range(networks):
+        first = IPv6Address(_GLOBAL | number << 92)
+        records[f"{first}/{chance.randint(36, 48)}"] = chance.choice(kinds)
+    write(path, records)
     chance.shuffle(firsts)
     return firsts
 
@@ -60,21 +76,47 @@ def through(function: Callable[[Item], object], items: Sequence[Item]) -> Callab
     return run
 
 
-def memory_growth(database: Database, distinct: int) -> tuple[float, float]:
-    """Return the resident megabytes gained by the first tenth of distinct addresses, and by all."""
-    locator, step = Locator([database]), 2**32 // distinct
-    gained, start = [], resident()
-    for part in (range(distinct // 10), range(distinct // 10, distinct)):
+@dataclass(frozen=True)
+class Growth:
+    """Megabytes that this process held, of all kinds and of its own.
+
+    What is its own leaves out the database, whose pages come in as they are read.
+
+    Attributes:
+        before: at the start.
+        tenth: after a tenth of the addresses.
+        after: at the end.
+    """
+
+    before: tuple[float, float]
+    tenth: tuple[float, float]
+    after: tuple[float, float]
+
+    @property
+    def own(self) -> float:
+        """By how much its own memory grew."""
+        return self.after[1] - self.before[1]
+
+
+def memory_growth(database: Database, distinct: int) -> Growth:
+    """Locate distinct addresses, as many of IPv4 as of IPv6, and watch the memory."""
+    locator, held = Locator([database]), [resident()]
+    for part in (range(distinct // 20), range(distinct // 20, distinct // 2)):
         for number in part:
-            locator.locate(ClientAddress(IPv4Address(number * step), ""))
-        gained.append(resident() - start)
-    return gained[0], gained[1]
+            # Odd numbers: each product is another one.
+            ipv4, ipv6 = number * 0x9E3779B1 % 2**28, number * 0x9E3779B97F4A7C15 % 2**56
+            locator.locate(ClientAddress(IPv4Address((1 << 24) + ipv4), ""))
+            locator.locate(ClientAddress(IPv6Address(_GLOBAL | ipv6 << 52), ""))
+        held.append(resident())
+    return Growth(*held)
 
 
-def resident() -> float:
-    """Return the memory of this process in megabytes; of Linux only."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
+def resident() -> tuple[float, float]:
+    """Return the memory of this process in megabytes, and that of it alone; of Linux only."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    found = dict(line.split(":", 1) for line in lines)
+    every, own = (int(found[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon"))
+    return every, own
 
 
 def main() -> None:
@@ -106,11 +148,14 @@ def main() -> None:
         table.add_row(name, f"{seconds / len(firsts) * 1e6:.2f}", f"{share:.2f}")
     console = Console()
     console.print(table)
-    tenth, every = memory_growth(database, arguments.distinct)
-    console.print(
-        f"{arguments.distinct:,} distinct addresses: {every:.0f} MB, "
-        f"of which {tenth:.0f} MB for the first tenth"
-    )
+    growth = memory_growth(database, arguments.distinct)
+    held = Table(f"{arguments.distinct:,} distinct addresses", "resident MB", "of its own")
+    for moment in ("before", "tenth", "after"):
+        held.add_row(moment, *(f"{size:.0f}" for size in getattr(growth, moment)))
+    console.print(held)
+    console.print(f"its own grew by {growth.own:.0f} MB, of at most {BOUND:.0f}")
+    if growth.own > BOUND:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

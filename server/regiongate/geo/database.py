@@ -38,12 +38,27 @@ _OPENING_FAILS = (
 _METADATA_MARKER = b"\xab\xcd\xefMaxMind.com"
 _METADATA_REACH = 128 * 1024  # from the end of the file: MaxMind DB specification 2.0
 _BOTH_VERSIONS = 6
+_FORMATS = {(2, 4), (2, _BOTH_VERSIONS)}
 _GZIP_MARKER = b"\x1f\x8b"
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
+Objection = Literal[
+    "unreadable", "undecodable", "purpose", "future", "older", "smaller", "probe", "changing"
+]
+"""What can be held against a file, in a word."""
+
+
 class DatabaseError(Exception):
-    """A file is not the database it should be; the message is one line that names the file."""
+    """A file is not the database it should be; the message is one line that names the file.
+
+    Attributes:
+        objections: What is held against it.
+    """
+
+    def __init__(self, message: str, *objections: Objection) -> None:
+        super().__init__(message)
+        self.objections: tuple[Objection, ...] = objections or ("unreadable",)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -75,17 +90,20 @@ class Database:
     _reader: maxminddb.Reader = field(repr=False)
 
     @classmethod
-    def open(cls, path: Path, *, require_c_extension: bool = False) -> Self:
+    def open(cls, path: Path, *, require_c_extension: bool = False, careful: bool = False) -> Self:
         """Read a file and open what was read.
 
         Args:
             path: A regular file or a link to one.
             require_c_extension: Raise rather than use the slow reader.
+            careful: Use the slow reader, which nothing in a file can make end the process.
 
         Raises:
             DatabaseError: The file cannot be read, changed meanwhile or is no usable database.
         """
-        reader = _reader_at_hand(path, require_c_extension=require_c_extension)
+        reader: Reader = "python"
+        if not careful:
+            reader = _reader_at_hand(path, require_c_extension=require_c_extension)
         with _unchanging(path) as source, private_copy(source) as copy:
             return cls._open_copy(path, Path(copy), reader)
 
@@ -95,6 +113,7 @@ class Database:
             # Not from the C extension, which hostile metadata could make end the process.
             with maxminddb.Reader(copy, maxminddb.MODE_FILE) as cautious:
                 metadata = cautious.metadata()
+            _check(path, metadata)
             return cls(
                 path=path,
                 type=str(metadata.database_type),
@@ -126,8 +145,18 @@ class Database:
             return self._reader.get_with_prefix_len(address)
         except _READING_FAILS as error:
             raise DatabaseError(
-                f"{self.path}: expected a record for {address}, found that {error}"
+                f"{self.path}: expected a record for {address}, found that {error}", "undecodable"
             ) from error
+
+
+def _check(path: Path, metadata: maxminddb.reader.Metadata) -> None:
+    """Make sure of what one of the readers leaves unchecked."""
+    major, version = metadata.binary_format_major_version, metadata.ip_version
+    if (major, version) not in _FORMATS:
+        raise DatabaseError(
+            f"{path}: expected a MaxMind DB file of format 2 for IP version 4 or 6, "
+            f"found format {major} for {version}"
+        )
 
 
 def _reader_at_hand(path: Path, *, require_c_extension: bool) -> Reader:
@@ -152,7 +181,8 @@ def _unchanging(path: Path) -> Iterator[BinaryIO]:
             yield source
             if _version(source) != before:
                 raise DatabaseError(
-                    f"{path}: expected a complete file, found one that changed while it was read"
+                    f"{path}: expected a complete file, found one that changed while it was read",
+                    "changing",
                 )
     except OSError as error:
         raise DatabaseError(

@@ -9,12 +9,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 
 from regiongate.countries import countries, subdivisions
 from regiongate.facts import Source
 
-Layout = tuple[str | int, ...]
-"""The way to a record's country code: keys of maps and positions in lists, outermost first."""
+Way = tuple[str | int, ...]
+"""The way to a value in a record: keys of maps and positions in lists, outermost first."""
+
+Field = Literal["country", "asn", "as_org", "anonymous", "vpn", "tor", "hosting", "proxy"]
+"""What a layout can tell the place of."""
+
+Layout = Mapping[Field, Way]
+"""Where a record has what it has in none of the usual places, which are then not looked at."""
+
 
 _COUNTRIES = countries()
 _SUBDIVISIONS = subdivisions()
@@ -49,6 +57,18 @@ _FLAGS = frozenset(
     }
 )
 """Of MaxMind's Anonymous-IP and Anonymous-Plus."""
+
+_USUAL: Mapping[Field, tuple[str, ...]] = {
+    "country": ("country_code", "country"),
+    "asn": ("autonomous_system_number", "asn"),
+    "as_org": ("autonomous_system_organization", "as_name"),
+    "anonymous": ("is_anonymous",),
+    "vpn": ("is_anonymous_vpn",),
+    "tor": ("is_tor_exit_node",),
+    "hosting": ("is_hosting_provider",),
+    "proxy": ("is_public_proxy", "is_residential_proxy"),
+}
+"""The keys that a value is usually found under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +124,27 @@ def read(record: object, layout: Layout | None = None) -> Location:
 
     Args:
         record: What the database holds for a network.
-        layout: Where the country stands, for a vendor whose layout is none of these.
+        layout: Where some values stand, for a vendor who has them in other places.
     """
+    if layout is not None:
+        return _read_any(_rearranged(record, layout))
     if not isinstance(record, dict):
-        return _location(_bare_country(record) if layout is None else _code(_at(record, layout)))
-    if layout is None and _PLACE.issuperset(record):
+        return _location(_bare_country(record))
+    if _PLACE.issuperset(record):
         return _read_place(record)
-    return _read_any(record, layout)
+    return _read_any(record)
+
+
+def _rearranged(record: object, layout: Layout) -> Mapping[str, object]:
+    """Return a record with its values where they usually are."""
+    values = dict(record) if isinstance(record, dict) else {}
+    for name, way in layout.items():
+        usual, *others = _USUAL[name]
+        found = _at(record, way)
+        # Who lays out a flag as text knows that it is one.
+        values[usual] = True if found == "true" else found
+        values.update(dict.fromkeys(others))
+    return values
 
 
 def _read_place(record: Mapping[str, object]) -> Location:
@@ -126,7 +160,7 @@ def _read_place(record: Mapping[str, object]) -> Location:
             _subdivision_codes(record) if "subdivisions" in record else (),
         )
     except TypeError:
-        return _read_any(record, None)
+        return _read_any(record)
 
 
 @lru_cache(maxsize=16384)
@@ -148,10 +182,10 @@ def _place(
     )
 
 
-def _read_any(record: Mapping[str, object], layout: Layout | None) -> Location:
+def _read_any(record: Mapping[str, object]) -> Location:
     traits = record.get("traits")
     values = {**traits, **record} if isinstance(traits, dict) else record
-    country = _country(values) if layout is None else _code(_at(record, layout))
+    country = _country(values)
     return _location(
         country,
         _regions(country, _subdivision_codes(values)),
@@ -239,8 +273,8 @@ def _flags(values: Mapping[str, object]) -> tuple[bool, bool, bool, bool, bool]:
     return values.get("is_anonymous") is True or vpn or tor or proxy, vpn, tor, hosting, proxy
 
 
-def _at(record: object, layout: Layout) -> object:
-    for step in layout:
+def _at(record: object, way: Way) -> object:
+    for step in way:
         record = _member(record, step)
     return record
 

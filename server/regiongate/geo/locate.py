@@ -3,7 +3,7 @@
 Nothing here knows how the address was found or what is decided from the answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from ipaddress import IPV4LENGTH, IPV6LENGTH, IPv4Address, IPv4Network, IPv6Address
 from socket import AF_INET6, inet_ntoa, inet_ntop
@@ -40,7 +40,7 @@ class Locator:
         asn: Sequence[Database] = (),
         anonymous: Sequence[Database] = (),
         *,
-        layout: Layout | None = None,
+        layouts: Mapping[Database, Layout] | None = None,
         remembered: int = 65536,
     ) -> None:
         """Take databases into use.
@@ -49,16 +49,15 @@ class Locator:
             country: Databases of countries or cities, the most trusted first; at least one.
             asn: Databases of AS numbers.
             anonymous: Databases of anonymous networks.
-            layout: Where records of the country databases have the country, if in none of the
-                usual places.
+            layouts: The layout of each of these databases that has one of its own.
             remembered: How many answers to remember for each of IPv4 and IPv6.
         """
         if not country:
             raise ValueError("country: expected at least one database (got none)")
         self.undecodable = 0
-        self._country = tuple(country)
-        self._others = (*asn, *anonymous)
-        self._layout = layout
+        layouts = layouts or {}
+        self._country = tuple([(database, layouts.get(database)) for database in country])
+        self._others = tuple([(database, layouts.get(database)) for database in (*asn, *anonymous)])
         # In wire format, without the address: the garbage collector does not go through bytes, and
         # nobody who was given a message can change them.
         self._ipv4: Memory[bytes] = Memory(IPV4LENGTH, remembered)
@@ -67,7 +66,7 @@ class Locator:
     @property
     def built(self) -> datetime:
         """When the oldest of the country databases was built."""
-        return min(database.built for database in self._country)
+        return min(database.built for database, _ in self._country)
 
     def locate(self, client: ClientAddress) -> Source:
         """Return where a client is, and what else the databases know about its network.
@@ -97,7 +96,7 @@ class Locator:
     def _ask(self, address: Address) -> tuple[Source, int]:
         """Return an answer without its address, and on how many leading bits of that it depends."""
         if len(self._country) + len(self._others) == 1:
-            location, depends, network = self._look_up(self._country[0], address, self._layout)
+            location, depends, network = self._look_up(*self._country[0], address)
         else:
             location, depends, network = self._ask_all(address)
         source = Source.FromString(location.facts)
@@ -109,8 +108,8 @@ class Locator:
 
     def _ask_all(self, address: Address) -> _Finding:
         """Return what the databases say together."""
-        country = [self._look_up(database, address, self._layout) for database in self._country]
-        others = [self._look_up(database, address, None) for database in self._others]
+        country = [self._look_up(*database, address) for database in self._country]
+        others = [self._look_up(*database, address) for database in self._others]
         location = merge(
             tuple([location for location, _, _ in country]),
             tuple([location for location, _, _ in others]),
@@ -118,16 +117,16 @@ class Locator:
         depends = max([depends for _, depends, _ in (*country, *others)])
         return location, depends, _network_of(location, country)
 
-    def _look_up(self, database: Database, address: Address, layout: Layout | None) -> _Finding:
+    def _look_up(self, database: Database, layout: Layout | None, address: Address) -> _Finding:
         """Return what one database says."""
         try:
-            return _look_up(database, address, layout)
+            return _look_up(database, layout, address)
         except DatabaseError:
             self.undecodable += 1
             return _NOWHERE, address.max_prefixlen, ""
 
 
-def _look_up(database: Database, address: Address, layout: Layout | None) -> _Finding:
+def _look_up(database: Database, layout: Layout | None, address: Address) -> _Finding:
     """Look up an address, and before it the IPv4 address that it carries, if it does.
 
     Of 6to4 a database has at most a coarse record of its own.

@@ -3,7 +3,8 @@
 The C extension of maxminddb (seen in 3.2.0) does not report every damaged record as an error: a
 map whose key is no string, which one flipped bit can make of any map, ends the process. What a
 process of its own has survived, the process that serves will survive as well: the bytes are the
-same, and nobody can change them. Nothing here judges what the records say.
+same, and nobody can change them. So it is done once for each file, and remembered. Nothing here
+judges what the records say.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import warnings
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+from regiongate.geo import rehearsed
 from regiongate.geo.database import Database, DatabaseError
 from regiongate.geo.search_tree import first_addresses
 
@@ -27,6 +29,13 @@ def rehearse(database: Database) -> None:
     Raises:
         DatabaseError: One does, or the file is no longer the one that the database was read from.
     """
+    entry = rehearsed.entry(database.digest)
+    if not rehearsed.is_remembered(entry):
+        _rehearse(database)
+        rehearsed.remember(entry)
+
+
+def _rehearse(database: Database) -> None:
     command = [sys.executable, "-P", "-c", _PROGRAM, str(database.path), database.digest]
     try:
         # Nothing but our own program, and a path as its argument.
@@ -36,10 +45,13 @@ def rehearse(database: Database) -> None:
     except subprocess.TimeoutExpired as error:
         raise DatabaseError(
             f"{database.path}: expected records that can be decoded within {_LONGEST} seconds, "
-            "found that it takes longer"
+            "found that it takes longer",
+            "undecodable",
         ) from error
     if problem := _problem(run.returncode, run.stdout):
-        raise DatabaseError(f"{database.path}: expected records that can be decoded, {problem}")
+        raise DatabaseError(
+            f"{database.path}: expected records that can be decoded, {problem}", "undecodable"
+        )
 
 
 def _problem(returncode: int, output: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from regiongate.geo import gate as module
 from regiongate.geo.database import Database, DatabaseError
 from regiongate.geo.gate import Gate, Role, sample
+from regiongate.geo.locate import Locator
 from tests.databases import (
     BUILT,
     COUNTRY,
@@ -97,6 +98,45 @@ def test_every_problem_is_reported(tmp_path: Path, in_use: Database) -> None:
     )
 
 
+def refusal(gate: Gate, candidate: Database, in_use: Database | None = None) -> DatabaseError:
+    """Return why a gate refuses a database."""
+    with pytest.raises(DatabaseError) as caught:
+        gate.check(candidate, now=BUILT, in_use=in_use)
+    return caught.value
+
+
+def test_what_is_held_against_a_file_is_also_told_in_words_for_a_metric(
+    tmp_path: Path, in_use: Database
+) -> None:
+    """A word for each problem."""
+    path = write(tmp_path / "new.mmdb", {"81.2.69.160/27": {"asn": 1}}, built=1)
+    error = refusal(Gate("country", {LONDON: "FR"}), Database.open(path), in_use)
+    assert error.objections == ("older", "smaller", "probe", "purpose")
+    late = Database.open(write(path, COUNTRY, built=BUILT + timedelta(days=2)))
+    assert refusal(Gate("country"), late).objections == ("future",)
+
+
+def test_an_accepted_file_may_be_older_and_smaller(tmp_path: Path, in_use: Database) -> None:
+    """By its digest, which the refusal tells; whatever else is wrong with it still counts."""
+    candidate = Database.open(write(tmp_path / "new.mmdb", {"1.0.0.0/8": "au"}, built=1))
+    error = refusal(Gate("country"), candidate, in_use)
+    told = f"; to use it all the same, list {candidate.digest} under geo.accept"
+    assert str(error).endswith(told)
+    accepted = frozenset({candidate.digest})
+    Gate("country", accepted=accepted).check(candidate, now=BUILT, in_use=in_use)
+    wrong = refusal(Gate("country", {LONDON: "GB"}, accepted=accepted), candidate, in_use)
+    assert wrong.objections == ("probe",)
+    assert told not in str(wrong)
+
+
+def test_what_answers_together_is_probed_together(tmp_path: Path, in_use: Database) -> None:
+    """A database need not know every probe by itself."""
+    own = Database.open(write(tmp_path / "own.mmdb", {"10.0.0.0/8": "de"}))
+    probes = {LONDON: "GB", ip_address("10.1.1.1"): "DE"}
+    assert refusal(Gate("country", probes), own).objections == ("probe",)
+    Gate("country", probes, together=lambda one: Locator([one, in_use])).check(own, now=BUILT)
+
+
 def test_age_and_size_do_not_matter_without_a_predecessor(tmp_path: Path) -> None:
     """Leaving it out is how an operator goes back to an older or a smaller file."""
     path = write(tmp_path / "x.mmdb", {"1.0.0.0/8": "au"}, built=1)
@@ -116,7 +156,7 @@ def test_a_layout_of_its_own_is_judged_by_it(tmp_path: Path) -> None:
     """The country is looked for where the operator says it is."""
     path = write(tmp_path / "x.mmdb", {"1.0.0.0/8": {"cc": "au"}})
     database = Database.open(path)
-    Gate("country", {ATLANTIC: "AU"}, ("cc",)).check(database, now=BUILT)
+    Gate("country", {ATLANTIC: "AU"}, {"country": ("cc",)}).check(database, now=BUILT)
     with pytest.raises(DatabaseError, match=r"got none in \d+ records of the type 'Test-Country'"):
         Gate("country").check(database, now=BUILT)
 
@@ -130,7 +170,7 @@ def test_records_that_cannot_be_decoded_are_refused(
     path.write_bytes(path.read_bytes().replace(b"Dcode", b"D\xff\xfe\xfd\xfc"))
     with pytest.raises(DatabaseError) as caught:
         Gate("country", {LONDON: "GB"}).check(Database.open(path), now=BUILT)
-    assert "(got a record that cannot be decoded, expected GB)" in str(caught.value)
+    assert "(got no country, expected GB)" in str(caught.value)
     assert "; expected records that can be decoded (" in str(caught.value)
 
 

@@ -1,6 +1,8 @@
 """What is read from a record of any vendor, and from records that make no sense."""
 
-from typing import Any
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -8,8 +10,9 @@ from hypothesis import strategies as st
 
 from regiongate.countries import countries, subdivisions
 from regiongate.facts import Source
-from regiongate.geo.layouts import Layout, Location, _read_any, read
-from tests.databases import anonymous, asn, city, country
+from regiongate.geo.database import Database
+from regiongate.geo.layouts import Field, Layout, Location, Way, _read_any, read
+from tests.databases import anonymous, asn, city, country, write
 
 RECORDS: dict[str, tuple[object, Location]] = {
     "MaxMind Country": (
@@ -131,6 +134,37 @@ RECORDS: dict[str, tuple[object, Location]] = {
         },
         Location(country="FR", continent="EU", asn=3215, as_org="Orange S.A."),
     ),
+    "DB-IP ASN": (asn(13335, "Cloudflare, Inc."), Location(asn=13335, as_org="Cloudflare, Inc.")),
+    "DB-IP Location and ISP": (
+        {
+            "continent": {"code": "EU", "names": {"en": "Europe"}},
+            "country": {"iso_code": "DE", "is_in_european_union": True},
+            "traits": {
+                "autonomous_system_number": 3320,
+                "autonomous_system_organization": "Deutsche Telekom AG",
+                "user_type": "residential",
+            },
+        },
+        Location(country="DE", continent="EU", asn=3320, as_org="Deutsche Telekom AG"),
+    ),
+    "MaxMind ISP": (
+        {**asn(1221, "Telstra"), "isp": "Telstra Internet", "organization": "Telstra"},
+        Location(asn=1221, as_org="Telstra"),
+    ),
+    "MaxMind, flags of the year 2015": (
+        {**country("US"), "traits": {"is_anonymous_proxy": True, "is_satellite_provider": True}},
+        Location(country="US", continent="NA", registered_country="US"),
+    ),
+    "IPLocate": (
+        {"continent_code": "AS", "country_code": "JP", "country_name": "Japan"},
+        Location(country="JP", continent="AS"),
+    ),
+    "IP2Location, nested": ({"country": {"iso_code": "BR"}}, Location(country="BR")),
+    "IP2Location, flat": (
+        {"country_code": "BR", "country_name": "Brazil", "region": "Sao Paulo"},
+        Location(country="BR"),
+    ),
+    "IP2Location, unknown": ({"country_code": "-", "country_name": "-"}, Location()),
     "ip-location-db country": ({"country_code": "TW"}, Location(country="TW")),
     "ip-location-db city": (
         {"country_code": "DE", "city": "Berlin", "state1": "Berlin", "latitude": 52.5},
@@ -158,7 +192,7 @@ NO_COUNTRIES = [
     "\u017fe",
     "UA-43",
 ]
-LAYOUTS: list[tuple[object, Layout, str]] = [
+WAYS: list[tuple[object, Way, str]] = [
     ({"country": {"iso_code": "GB"}}, ("country", "iso_code"), "GB"),
     ({"geo": [{"cc": "x"}, {"cc": "jp"}]}, ("geo", 1, "cc"), "JP"),
     ({"geo": ["jp"]}, ("geo", -1), "JP"),
@@ -167,6 +201,36 @@ LAYOUTS: list[tuple[object, Layout, str]] = [
     (["DE", "FR"], (1,), "FR"),
     ("FR", (), "FR"),
 ]
+LAYOUTS: dict[str, tuple[object, Layout, Location]] = {
+    "a country alone": (
+        {"cc": "UA", "subdivisions": [{"iso_code": "43"}], "asn": "AS1"},
+        {"country": ("cc",)},
+        Location(country="UA", regions=("UA-43",), asn=1),
+    ),
+    "an AS": (
+        {"as": {"number": 174, "name": "Cogent"}, "asn": "AS1", "as_name": "Other"},
+        {"asn": ("as", "number"), "as_org": ("as", "name")},
+        Location(asn=174, as_org="Cogent"),
+    ),
+    "an AS that is absent": ({"asn": "AS1"}, {"asn": ("as", "number")}, Location()),
+    "in traits, and absent where it should be": (
+        {"traits": {"autonomous_system_number": 1}},
+        {"asn": ("as",)},
+        Location(),
+    ),
+    "flags, as text": (
+        {"privacy": {"vpn": "true", "hosting": True, "tor": "", "proxy": "false"}},
+        {
+            "vpn": ("privacy", "vpn"),
+            "hosting": ("privacy", "hosting"),
+            "tor": ("privacy", "tor"),
+            "proxy": ("privacy", "proxy"),
+        },
+        Location(anonymous=True, vpn=True, hosting=True),
+    ),
+    "a flag of its own": ({"risk": True}, {"anonymous": ("risk",)}, Location(anonymous=True)),
+    "a bare record": ("de", {"country": ()}, Location(country="DE")),
+}
 ASNS: list[tuple[object, int]] = [
     (174, 174),
     ("AS174", 174),
@@ -192,6 +256,8 @@ NAMES: list[tuple[object, str]] = [
     (b"bytes", ""),
     (7, ""),
 ]
+FIELDS = get_args(Field)
+EXAMPLES: list[Way] = [("country", "iso_code"), ("asn",), (0,), ()]
 HOSTILE = st.recursive(
     st.none()
     | st.booleans()
@@ -237,6 +303,18 @@ def test_a_record_of_any_vendor_is_read(record: object, location: Location) -> N
     assert read(record) == location
 
 
+def test_a_record_of_any_vendor_is_read_from_a_file(tmp_path: Path) -> None:
+    """What a decoder makes of it is read the same."""
+    records = [(f"1.{number}.0.0/16", *one) for number, one in enumerate(RECORDS.values())]
+    path = write(
+        tmp_path / "x.mmdb",
+        {network: record for network, record, _ in records if record is not None},
+    )
+    for reader in (Database.open(path), Database.open(path, careful=True)):
+        for network, _, location in records:
+            assert read(reader.lookup(ip_network(network)[0])[0]) == location
+
+
 @pytest.mark.parametrize("code", NO_COUNTRIES)
 @pytest.mark.parametrize("shape", ["{}", "country.iso_code", "country_code", "country"])
 def test_what_is_no_known_code_is_no_country(code: str, shape: str) -> None:
@@ -257,18 +335,18 @@ def test_the_first_known_code_counts() -> None:
     assert read({"country": "FR", "country_code": "ZZ"}).country == "FR"
 
 
-@pytest.mark.parametrize(("record", "layout", "expected"), LAYOUTS)
+@pytest.mark.parametrize(("record", "way", "expected"), WAYS)
 def test_an_explicit_layout_replaces_the_usual_places(
-    record: object, layout: Layout, expected: str
+    record: object, way: Way, expected: str
 ) -> None:
-    """With a layout only the value at its end can be the country."""
-    assert read(record, layout).country == expected
+    """With a layout only the value at the end of the way can be the country."""
+    assert read(record, {"country": way}).country == expected
 
 
-def test_an_explicit_layout_is_about_the_country_alone() -> None:
+@pytest.mark.parametrize(("record", "layout", "location"), LAYOUTS.values(), ids=LAYOUTS)
+def test_each_field_can_be_laid_out(record: object, layout: Layout, location: Location) -> None:
     """The other fields are read from where they usually are."""
-    record = {"cc": "UA", "subdivisions": [{"iso_code": "43"}], "asn": "AS1"}
-    assert read(record, ("cc",)) == Location(country="UA", regions=("UA-43",), asn=1)
+    assert read(record, layout) == location
 
 
 @pytest.mark.parametrize(("value", "expected"), ASNS)
@@ -298,7 +376,7 @@ def test_deep_nesting_is_harmless() -> None:
     assert read(record) == Location()
 
 
-@given(HOSTILE, st.none() | st.just(("country", "iso_code")) | st.just((0,)))
+@given(HOSTILE, st.none() | st.dictionaries(st.sampled_from(FIELDS), st.sampled_from(EXAMPLES)))
 def test_no_record_raises(record: object, layout: Layout | None) -> None:
     """Whatever a decoder returns becomes a Location of known codes that fits into a message."""
     location = read(record, layout)
@@ -311,7 +389,7 @@ def test_no_record_raises(record: object, layout: Layout | None) -> None:
 def test_the_fast_way_of_reading_gives_what_the_thorough_one_gives(record: object) -> None:
     """Nothing remembered for speed is taken for something that merely equals it."""
     if isinstance(record, dict):
-        assert read(record) == _read_any(record, None)
+        assert read(record) == _read_any(record)
 
 
 def test_the_facts_are_the_location_in_wire_format() -> None:

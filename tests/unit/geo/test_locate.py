@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from regiongate.address import ClientAddress
 from regiongate.facts import Source
 from regiongate.geo.database import Database
+from regiongate.geo.layouts import Layout
 from regiongate.geo.locate import Locator
 from regiongate.geo.ranges import EMBEDDING, PRIVATE
 from tests.databases import (
@@ -162,13 +164,18 @@ def test_several_databases_answer_together(everything: Databases) -> None:
     assert locator.locate(client("64:ff9b::808:808")).network == "8.8.8.0/24"
 
 
-def test_an_explicit_layout_is_for_the_country_databases(tmp_path: Path) -> None:
-    """The others are read as usual."""
-    own = write(tmp_path / "own.mmdb", {"81.2.69.0/24": {"cc": "gb"}})
-    asn = asn_database(tmp_path / "asn.mmdb")
-    locator = Locator([Database.open(own)], [Database.open(asn)], layout=("cc",))
-    source = locator.locate(client("81.2.69.160"))
-    assert (source.country, source.asn) == ("GB", 20712)
+def test_a_layout_belongs_to_one_database(tmp_path: Path, country: Database) -> None:
+    """The others are read as usual, whatever they are for."""
+    own = Database.open(write(tmp_path / "own.mmdb", {"1.2.3.0/24": {"cc": "gb"}}))
+    asn = Database.open(write(tmp_path / "asn.mmdb", {"1.2.0.0/16": {"as": {"number": 7}}}))
+    other = Database.open(asn_database(tmp_path / "other.mmdb"))
+    layouts: Mapping[Database, Layout] = {own: {"country": ("cc",)}, asn: {"asn": ("as", "number")}}
+    locator = Locator([own, country], [asn, other], layouts=layouts)
+    first, second = (locator.locate(client(text)) for text in ("1.2.3.4", "81.2.69.160"))
+    assert (first.country, first.asn) == ("GB", 7)
+    assert (second.country, second.asn) == ("GB", 20712)
+    alone = Locator([own], layouts=layouts).locate(client("1.2.3.4"))
+    assert (alone.country, alone.network) == ("GB", "1.2.3.0/24")
 
 
 @settings(deadline=None, max_examples=300)

@@ -21,6 +21,12 @@ DAMAGED = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember no rehearsal of other tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 def test_a_good_database_passes(tmp_path: Path) -> None:
     """All its records can be decoded."""
     rehearse(Database.open(country_database(tmp_path / "country.mmdb")))

@@ -10,6 +10,14 @@ import click
 from regiongate.cli import lazy
 
 
-@click.group(cls=lazy.Group, places={})
+@click.group(
+    cls=lazy.Group,
+    places={
+        "lookup": "regiongate.cli.geo.lookup:lookup",
+        "show": "regiongate.cli.geo.show:show",
+        "verify": "regiongate.cli.geo.verify:verify",
+        "update": "regiongate.cli.geo.update:update",
+    },
+)
 def geo() -> None:
     """Fetch country databases, check them, and look addresses up."""

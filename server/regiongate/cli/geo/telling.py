@@ -1,0 +1,58 @@
+"""What the commands on databases have in common: how a database is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from regiongate.geo import Database, Layout, Role
+from regiongate.geo.gate import sample
+from regiongate.geo.recognition import recognised, spelled
+
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+def described(
+    database: Database, role: Role, layout: Layout | None, now: datetime
+) -> dict[str, Any]:
+    """Return what a database is; takes a while.
+
+    Args:
+        database: which has passed the gate, or is read with care.
+        role: what it is for.
+        layout: where its records have that, if it is said.
+        now: the current time.
+    """
+    found = recognised(sample(database), role, layout)
+    return {
+        "type": database.type,
+        "built": database.built.isoformat(),
+        "age_days": (now - database.built).days,
+        "layout": {
+            "given": sorted(map(spelled, layout.values())) if layout else None,
+            "found": found,
+        },
+        "nodes": database.node_count,
+        "record_size": database.record_size,
+        "ip_version": 6 if database.knows_ipv6 else 4,
+        "digest": database.digest,
+    }
+
+
+def lines(told: dict[str, Any], max_age: timedelta | None = None) -> Iterator[str]:
+    """Write down what `described` returns."""
+    days = told["age_days"]
+    stale = max_age is not None and days >= max_age.days
+    limit = f", more than the {max_age.days} of geo.max_age" if stale and max_age else ""
+    layout, versions = told["layout"], "IPv4 and IPv6" if told["ip_version"] == 6 else "IPv4"  # noqa: PLR2004 the version
+    yield f"  type       {told['type']}"
+    yield f"  built      {told['built'][:16]}Z ({days} days old{limit})"
+    yield f"  layout     {', '.join(layout['found']) or 'not recognised'}"
+    if layout["given"] and layout["found"] != layout["given"]:
+        yield f"             configured: {', '.join(layout['given'])}"
+    yield f"  tree       {told['nodes']} nodes of two times {told['record_size']} bits, {versions}"
+    yield f"  digest     {told['digest']}"

@@ -1,0 +1,94 @@
+"""What sources ask of the web, and what they are answered: values, and no way to get them.
+
+Nothing here opens a connection; `fetch` does.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final
+
+from regiongate.geo.update.errors import UpdateError
+
+_SHOWN: Final = 300
+"""Characters of what others said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user's name and password, for Basic authentication (RFC 7617).
+
+    Attributes:
+        password: no part of what is shown of this.
+
+    Raises:
+        UpdateError: the password is empty, or has what no header may.
+    """
+
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not (self.password.isascii() and self.password.isprintable() and self.password.strip()):
+            raise UpdateError("expected a licence key of visible characters on one line")
+
+    def header(self) -> str:
+        """Return the value of Authorization."""
+        return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What tells whether a file on the web has changed (RFC 9110, section 8.8)."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.etag or self.last_modified)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        validators: of what is there already, which is then not sent again.
+        credentials: for the host of the address, and for no other it may redirect to.
+    """
+
+    url: str
+    validators: Validators = Validators()
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered.
+
+    Attributes:
+        unchanged: what the request's validators stand for is still current; there is no body.
+        body: in pieces, as they arrive.
+    """
+
+    unchanged: bool
+    validators: Validators
+    body: Iterator[bytes]
+
+
+Get = Callable[[Request], AbstractContextManager[Answer]]
+"""The port: asks, and lends the answer. Raises UpdateError, of which NotFound is one."""
+
+
+def shown(url: str) -> str:
+    """Return an address without its query, in which a signature may stand."""
+    return printable(url.partition("?")[0])
+
+
+def printable(text: str) -> str:
+    """Return what a server said as a line that can be logged and shown on a terminal."""
+    line = " ".join(text.split())
+    return "".join(one if one.isprintable() else "\ufffd" for one in line)[:_SHOWN]
