@@ -33,10 +33,10 @@ def _is_expected(error: Exception) -> bool:
     """Say whether an error is about a file or an address rather than a fault of ours."""
     # Imported here, where a command has run: what these modules need takes long to import.
     from regiongate.keys.stores import StoreError  # noqa: PLC0415
-    from regiongate.runtime.engines import BindError, EngineError  # noqa: PLC0415
     from regiongate.runtime.files import Unusable  # noqa: PLC0415
+    from regiongate.runtime.sockets import BindError  # noqa: PLC0415
 
-    return isinstance(error, (*Unusable, BindError, EngineError, StoreError))
+    return isinstance(error, (*Unusable, BindError, StoreError))
 
 
 @click.group(
@@ -47,7 +47,9 @@ def _is_expected(error: Exception) -> bool:
         "validate": "regiongate.cli.validate:validate",
         "explain": "regiongate.cli.explain:explain",
         "keys": "regiongate.cli.keys:keys",
+        "geo": "regiongate.cli.geo:geo",
         "policy": "regiongate.cli.policy:policy",
+        "doctor": "regiongate.cli.doctor:doctor",
     },
 )
 @click.version_option(__version__, prog_name="regiongate")

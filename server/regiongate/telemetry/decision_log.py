@@ -1,12 +1,15 @@
 """The decision log: one JSON object a line, written off the request's way.
 
 A Check is never held up: what the writer cannot keep up with is dropped and counted, and a disk
-that is full or a pipe that is closed costs lines, not answers. Several processes may write to one
+that is full or a pipe that is closed costs lines, not answers. Lines are made in the event loop,
+some at a time between Checks: a thread that made them would take the interpreter away from Checks
+for longer. A thread writes them, which the disk may hold up. Several processes may write to one
 file or pipe; their lines do not mix.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -35,6 +38,9 @@ BATCH: Final = 500
 GATHERED: Final = 0.01
 """Seconds for which events gather before they are written: waking the writer for each of them would
 cost a busy service more than the writing."""
+
+PIECE: Final = 32
+"""Lines made at once, which takes less time than anybody notices."""
 
 STDOUT: Final = "-"
 
@@ -70,8 +76,9 @@ class DecisionLog:
         self._sample = sample_allowed
         self._address = address
         self._events: deque[Event] = deque()
+        self._lines: deque[bytes] = deque()
         self._waiting = threading.Event()
-        self._closing = threading.Event()
+        self._closing = False
         self._reopen = threading.Event()
         self._failing = False
         self._torn = False
@@ -97,7 +104,7 @@ class DecisionLog:
     @property
     def queued(self) -> int:
         """How many events wait to be written."""
-        return len(self._events)
+        return len(self._events) + len(self._lines)
 
     def write(self, event: Event) -> None:
         """Take note of a decision; returns at once."""
@@ -105,12 +112,18 @@ class DecisionLog:
         if plain and random.random() >= self._sample:  # noqa: S311 a sample, not a secret
             self.sampled_out += 1
             return
-        if len(self._events) >= CAPACITY:
+        if len(self._events) + len(self._lines) >= CAPACITY:
             self._overflown += 1
             return
         self._events.append(event)
-        if not self._waiting.is_set():
-            self._waiting.set()
+
+    async def run(self) -> None:
+        """Make lines of what gathers, until cancelled."""
+        while True:
+            await asyncio.sleep(GATHERED)
+            while self._events:
+                self._make_lines()
+                await asyncio.sleep(0)
 
     def reopen(self) -> None:
         """Open the file anew before the next line, as logrotate needs it."""
@@ -122,23 +135,25 @@ class DecisionLog:
         Args:
             timeout: seconds; a disk that hangs does not keep the process from ending.
         """
-        self._closing.set()
+        while self._events:
+            self._make_lines()
+        self._closing = True
         self._waiting.set()
         self._writer.join(timeout)
+
+    def _make_lines(self) -> None:
+        for _ in range(min(PIECE, len(self._events))):
+            self._lines.append(self._line(self._events.popleft()))
+        self._waiting.set()
 
     def _write_all(self) -> None:
         ended = False
         while not ended:
             self._waiting.wait()
-            ended = self._closing.wait(GATHERED)
             self._waiting.clear()
-            while self._events:
-                self._write([self._line(event) for event in self._batch()])
-
-    def _batch(self) -> Iterator[Event]:
-        """Take events for one system call."""
-        for _ in range(min(BATCH, len(self._events))):
-            yield self._events.popleft()
+            ended = self._closing
+            while self._lines:
+                self._write([self._lines.popleft() for _ in range(min(BATCH, len(self._lines)))])
 
     def _line(self, event: Event) -> bytes:
         return orjson.dumps(self._record(event), option=_FORM)

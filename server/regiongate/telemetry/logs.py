@@ -1,9 +1,17 @@
-"""What the process says of itself: for people on a terminal, as JSON elsewhere."""
+"""What the process says of itself: for people on a terminal, as JSON elsewhere.
+
+Whatever is said goes this way: by libraries, by Python's warnings, and by what ends a thread or the
+process. Only gRPC's core has a way and a form of its own; it is silent unless it is asked to speak.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
@@ -12,6 +20,15 @@ import orjson
 Format = Literal["auto", "text", "json"]
 
 _OURS: Final = "regiongate"
+
+SELDOM: Final = 10.0
+"""Seconds in which a library's message is not repeated: out of file descriptors, the native engine
+says so twenty times a second."""
+
+DIFFERENT: Final = 1000
+"""Messages that are remembered for that."""
+
+_LOG: Final = logging.getLogger(_OURS)
 
 
 def configure(form: Format, worker: int | None = None, stream: TextIO | None = None) -> None:
@@ -26,7 +43,44 @@ def configure(form: Format, worker: int | None = None, stream: TextIO | None = N
     handler = logging.StreamHandler(stream)
     as_text = form == "text" or (form == "auto" and stream.isatty())
     handler.setFormatter(_Text(worker) if as_text else _Json(worker))
+    handler.addFilter(Seldom())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _ended_by
+    threading.excepthook = lambda told: _ended_by(told.exc_type, told.exc_value)
+    # Its lines have neither of the two forms; read when grpc is imported, which is later.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+class Seldom(logging.Filter):
+    """Lets what a library repeats pass once in a while.
+
+    Args:
+        clock: tells seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record passes."""
+        if record.name.startswith(_OURS):
+            return True
+        said, now = (record.name, record.msg), self._clock()
+        if now - self._last.get(said, -SELDOM) < SELDOM:
+            return False
+        if len(self._last) >= DIFFERENT:
+            self._last.clear()
+        self._last[said] = now
+        return True
+
+
+def _ended_by(kind: type[BaseException], error: BaseException | None, *_: object) -> None:
+    """Log what would otherwise be a traceback on standard error."""
+    if error is not None and issubclass(kind, Exception):
+        _LOG.critical("ended by an error", exc_info=(kind, error, error.__traceback__))
 
 
 class _Text(logging.Formatter):

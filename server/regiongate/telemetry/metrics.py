@@ -1,23 +1,16 @@
 """Counts of what is decided, kept where Checks are answered and added up where they are read.
 
 A worker counts in a `Tally`, a plain value: one look-up in a dictionary for each count, no lock, no
-text. Tallies of several workers, and of those that have ended, are added; prometheus-client writes
-the sum in the format that the scraper asks for. Nothing here knows how a tally gets from one
-process to another.
+text. Tallies of several workers, and of those that have ended, are added. Nothing here knows how a
+tally gets from one process to another, nor what is made of the sum.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any, Final
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from regiongate.extauthz.service import Event
 from regiongate.policy.decide import Verdict
@@ -78,6 +71,11 @@ LOG_LINES: Final = Family(
 RELOADS: Final = Family(
     "regiongate_reloads", "Files taken over, or refused, since the start.", ("part", "result")
 )
+UPDATES: Final = Family(
+    "regiongate_database_updates",
+    "Attempts at a newer database: updated, current or failed.",
+    ("file", "result"),
+)
 RESTARTS: Final = Family(
     "regiongate_worker_restarts", "Times a worker was started again.", ("worker",)
 )
@@ -97,6 +95,7 @@ COUNTERS: Final = (
     LIMITED,
     LOG_LINES,
     RELOADS,
+    UPDATES,
     RESTARTS,
     KEY_CACHE,
     KEY_STORE_ERRORS,
@@ -113,8 +112,13 @@ POLICY: Final = Family(
 )
 DATABASE_BUILT: Final = Family(
     "regiongate_database_built_timestamp_seconds",
-    "When the country database in use was built.",
-    ("worker", "type"),
+    "When a database in use was built.",
+    ("worker", "role", "file", "type"),
+)
+DATABASE_REFUSED: Final = Family(
+    "regiongate_database_refused",
+    "What is held against the file that is there now, so that an older one is in use; always 1.",
+    ("worker", "role", "file", "objection"),
 )
 FAILING: Final = Family(
     "regiongate_reload_failing",
@@ -123,7 +127,7 @@ FAILING: Final = Family(
 )
 STALE: Final = Family(
     "regiongate_database_stale",
-    "Whether the country database is older than geo.max_age allows.",
+    "Whether a database of countries is older than geo.max_age allows.",
     ("worker",),
 )
 QUEUED: Final = Family(
@@ -139,6 +143,7 @@ GAUGES: Final = (
     IN_FLIGHT,
     POLICY,
     DATABASE_BUILT,
+    DATABASE_REFUSED,
     FAILING,
     STALE,
     QUEUED,
@@ -258,53 +263,6 @@ class Gauge:
     family: str
     labels: Labels
     value: float
-
-
-class Exposition(Collector):
-    """A tally and gauges as prometheus-client wants them."""
-
-    def __init__(self, tally: Tally, gauges: Iterable[Gauge]) -> None:
-        self._tally = tally
-        self._gauges = list(gauges)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield every family, those without rows too."""
-        for family in COUNTERS:
-            yield self._counter(family)
-        for family in HISTOGRAMS:
-            yield self._histogram(family)
-        for family in GAUGES:
-            yield self._gauge(family)
-
-    def registry(self) -> CollectorRegistry:
-        """Return a registry that holds just this."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
-        return registry
-
-    def _counter(self, family: Family) -> Metric:
-        metric = CounterMetricFamily(family.name, family.help, labels=family.labels)
-        for labels, row in self._rows(family):
-            metric.add_metric(labels, row[0])
-        return metric
-
-    def _histogram(self, family: Family) -> Metric:
-        metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
-        bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
-        for labels, row in self._rows(family):
-            counts = accumulate(row[:-1])
-            metric.add_metric(labels, list(zip(bounds, counts, strict=True)), sum_value=row[-1])
-        return metric
-
-    def _gauge(self, family: Family) -> Metric:
-        metric = GaugeMetricFamily(family.name, family.help, labels=family.labels)
-        for gauge in self._gauges:
-            if gauge.family == family.name:
-                metric.add_metric(gauge.labels, gauge.value)
-        return metric
-
-    def _rows(self, family: Family) -> Iterable[tuple[Labels, Row]]:
-        return sorted(self._tally.rows.get(family.name, {}).items())
 
 
 def exported() -> dict[str, Any]:

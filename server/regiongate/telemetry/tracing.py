@@ -21,7 +21,11 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from regiongate import __version__
-from regiongate.extauthz.service import SERVICE, Event, Metadata
+from regiongate.extauthz.evidence import Metadata
+from regiongate.extauthz.service import SERVICE, Event
+
+PATIENCE: Final = 2.0
+"""Seconds that the collector may take for a batch, all tries together; a stop waits as long."""
 
 _CARRIED: Final = ("traceparent", "tracestate")
 _PARENT: Final[ContextVar[Context | None]] = ContextVar("parent", default=None)
@@ -44,7 +48,9 @@ class Tracing:
             sampler=ParentBased(TraceIdRatioBased(sample)),
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint)))
+        self._provider.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=PATIENCE))
+        )
         self._tracer = self._provider.get_tracer("regiongate", __version__)
         self._propagator = TraceContextTextMapPropagator()
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -24,7 +28,12 @@ def _as_before() -> Iterator[None]:
     """Give the log of the test run back."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sys, threading):
+            patch.setattr(module, "excepthook", module.excepthook)
+        patch.delenv("GRPC_VERBOSITY", raising=False)
+        yield
+    logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -75,3 +84,56 @@ def test_a_line_for_people_says_what_is_not_just_information() -> None:
     assert warning.endswith("WARNING regiongate worker 1: careful")
     assert information.endswith(" regiongate worker 1: fine")
     assert "INFO" not in information
+
+
+def test_what_ends_a_thread_or_the_process_is_an_object_like_any_other() -> None:
+    """No traceback stands between the lines; nor does a warning of Python's."""
+    stream = io.StringIO()
+    logs.configure("json", stream=stream)
+    thread = threading.Thread(target=int, args=("a",))
+    thread.start()
+    thread.join()
+    error = ValueError("at last")
+    sys.excepthook(ValueError, error, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    read = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [one["level"] for one in read] == ["critical", "critical", "warning"]
+    assert "invalid literal" in read[0]["exception"]
+    assert "at last" in read[1]["exception"]
+    assert "DeprecationWarning: old" in read[2]["message"]
+
+
+def test_a_library_that_repeats_itself_is_heard_once_in_a_while() -> None:
+    """Ten seconds later it is heard again; what is ours always is."""
+    now = [0.0]
+    seldom = logs.Seldom(lambda: now[0])
+
+    def heard(name: str, message: str) -> bool:
+        return seldom.filter(logging.LogRecord(name, logging.INFO, "", 0, message, None, None))
+
+    told = [("library", "a"), ("library", "a"), ("library", "b"), ("regiongate.x", "a")]
+    assert [heard(*one) for one in told] == [True, False, True, True]
+    assert heard("regiongate.x", "a")
+    now[0] = logs.SELDOM
+    assert heard("library", "a")
+
+
+def test_what_is_remembered_of_messages_is_bounded() -> None:
+    """A library that writes what clients send cannot fill the memory by it."""
+    seldom = logs.Seldom(lambda: 0.0)
+    for number in range(3 * logs.DIFFERENT):
+        record = logging.LogRecord("library", logging.INFO, "", 0, str(number), None, None)
+        assert seldom.filter(record)
+    assert len(seldom._last) <= logs.DIFFERENT
+
+
+def test_grpc_is_silent_unless_it_is_asked_to_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its core writes by itself has a form of its own."""
+    logs.configure("json", stream=io.StringIO())
+    assert os.environ["GRPC_VERBOSITY"] == "NONE"
+    monkeypatch.setenv("GRPC_VERBOSITY", "ERROR")
+    logs.configure("json", stream=io.StringIO())
+    assert os.environ["GRPC_VERBOSITY"] == "ERROR"

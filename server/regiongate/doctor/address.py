@@ -1,0 +1,259 @@
+"""Whom Envoy takes for the client, and whether that is what RegionGate takes it for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from regiongate.doctor.envoy import Manager
+from regiongate.doctor.expected import Expected
+from regiongate.doctor.finding import Finding
+from regiongate.doctor.observation import Observation
+from regiongate.doctor.saying import fine, unknown, warning, wrong
+from regiongate.doctor.tree import Node
+
+USUALLY: Final = 0.9
+"""The share of Checks that counts as nearly all of them."""
+
+_XFF: Final = ".XffConfig"
+_CUSTOM_HEADER: Final = ".CustomHeaderConfig"
+_PROXY_PROTOCOL: Final = ".ProxyProtocol"
+_COUNT: Final = "the number of your own proxies in front of this Envoy"
+_SAFE: Final = f"use_remote_address: true\nxff_num_trusted_hops: 0   # {_COUNT}"
+
+_RANGES: Final = (
+    "xff_trusted_cidrs:\n  cidrs:\n    - {address_prefix: 10.0.0.0, prefix_len: 8}   # yours"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """How a connection manager derives the client's address.
+
+    Attributes:
+        remote: use_remote_address.
+        extension: the one in original_ip_detection_extensions that comes first.
+        hops: how many proxies are skipped, and where that is written.
+    """
+
+    config: Node
+    remote: Node
+    extension: Node
+    hops: Node
+
+    @property
+    def trusted(self) -> int:
+        """How many proxies are skipped."""
+        return int(self.hops.number or 0)
+
+    @property
+    def appends(self) -> bool:
+        """Whether this Envoy appends its peer to x-forwarded-for."""
+        if self.extension:
+            # The extension for x-forwarded-for has a setting of its own, true by default.
+            skips = self.extension.message["skip_xff_append"]
+            return self.extension.type.endswith(_XFF) and skips.value is False
+        return self.remote.on and not self.config["skip_xff_append"].on
+
+
+def detection(manager: Manager) -> Detection:
+    """Return how a connection manager derives the client's address."""
+    config = manager.config
+    extension = config["original_ip_detection_extensions"][0]["typed_config"]
+    hops = (extension.message if extension else config)["xff_num_trusted_hops"]
+    return Detection(config, config["use_remote_address"], extension, hops)
+
+
+def examine(
+    manager: Manager, expected: Expected, observed: Observation | None
+) -> Iterator[Finding]:
+    """Examine how the client's address comes about.
+
+    Args:
+        manager: a connection manager that has the filter.
+        expected: what is relied on.
+        observed: what the running service tells; None where it was not asked.
+    """
+    found = detection(manager)
+    match expected.source:
+        case "envoy":
+            yield from _derived(found, observed)
+        case "xff":
+            yield from _appended(found, expected)
+            yield from _counted(found, expected)
+        case "peer":
+            yield from _direct(found)
+    yield from _proxy_protocol(manager)
+
+
+def _derived(found: Detection, observed: Observation | None) -> Iterator[Finding]:
+    """Examine what Envoy believes, where RegionGate believes Envoy."""
+    if found.extension:
+        yield from _extension(found)
+    elif not found.remote.on:
+        yield wrong(
+            "use-remote-address",
+            found.remote,
+            "use_remote_address is not on: Envoy takes the client's address from an"
+            " x-forwarded-for that whoever connects may have written, and clients choose their"
+            " own country",
+            _SAFE,
+        )
+    else:
+        yield _hops(found, observed)
+
+
+def _hops(found: Detection, observed: Observation | None) -> Finding:
+    trusted, what = found.trusted, f"xff_num_trusted_hops is {found.trusted}"
+    recent = observed.recent if observed else 0
+    # With use_remote_address Envoy has appended one entry of its own.
+    if observed and recent and recent - observed.longer(trusted) >= USUALLY * recent and trusted:
+        return wrong(
+            "hops-too-many",
+            found.hops,
+            f"{what}, and x-forwarded-for has no more entries than that: Envoy takes the proxy"
+            " itself for the client, or an entry that the client has written",
+            f"xff_num_trusted_hops: {max(0, _usual(observed) - 1)}   # {_COUNT}",
+        )
+    if observed and recent:
+        return fine("hops", found.hops, f"{what}, and x-forwarded-for is as long as that needs")
+    return unknown(
+        "hops-unmeasured",
+        found.hops,
+        f"{what}; whether that is {_COUNT} cannot be told from a configuration",
+        "ask the running service: --admin http://HOST:PORT",
+    )
+
+
+def _usual(observed: Observation) -> int:
+    entries = max(observed.entries.items(), key=lambda one: one[1], default=("0", 0))
+    return int(entries[0])
+
+
+def _extension(found: Detection) -> Iterator[Finding]:
+    extension = found.extension
+    if extension.type.endswith(_CUSTOM_HEADER):
+        name = extension.message["header_name"]
+        yield wrong(
+            "address-from-header",
+            name,
+            f"Envoy believes the header {name.text} of whoever connects: where clients can reach"
+            " Envoy past the proxy that writes it, they choose their own country",
+            "# regiongate.yaml: believed of your proxies only\nclient_address:\n  source: header\n"
+            f"  header: {name.text.lower() or 'NAME'}\n  trusted_proxies: [10.0.0.0/8]   # yours",
+        )
+    elif extension.type.endswith(_XFF):
+        yield from _ranges(extension.message)
+    else:
+        yield unknown(
+            "address-from-extension",
+            extension,
+            f"the client's address comes from {extension.type or 'an extension'}, which is not"
+            " known here",
+        )
+
+
+def _ranges(extension: Node) -> Iterator[Finding]:
+    ranges = extension.at("xff_trusted_cidrs", "cidrs")
+    for one in ranges:
+        prefix, length = one["address_prefix"].text, one["prefix_len"].number or 0
+        if not length:
+            yield wrong(
+                "trusts-everybody",
+                one,
+                f"{prefix}/0 trusts every address: the leftmost entry of x-forwarded-for, which"
+                " the client writes, is taken for the client",
+                _RANGES,
+            )
+    if ranges:
+        yield warning(
+            "address-by-ranges",
+            ranges,
+            "above 20 entries in x-forwarded-for, which a client can write, Envoy takes its peer"
+            " for the client: your proxy",
+            "# regiongate.yaml\nclient_address: {source: envoy, trusted_proxies: [10.0.0.0/8]}",
+        )
+    else:
+        yield warning(
+            "address-by-hops",
+            extension["xff_num_trusted_hops"],
+            "Envoy believes the x-forwarded-for of whoever connects: this is safe only where"
+            " nobody but your proxies can",
+            _SAFE,
+        )
+
+
+# ---------------------------------------------------------------------------------- source xff
+
+
+def _appended(found: Detection, expected: Expected) -> Iterator[Finding]:
+    if found.appends == expected.envoy_appends:
+        told = "appends" if found.appends else "does not append"
+        yield fine("envoy-appends", found.remote, f"this Envoy {told} its peer, as is expected")
+        return
+    what = (
+        "this Envoy appends its peer to x-forwarded-for, and client_address.envoy_appends says that"
+        " it does not: an entry too far to the right is taken for the client"
+        if found.appends
+        else "this Envoy does not append its peer to x-forwarded-for, and"
+        " client_address.envoy_appends says that it does: every client is unresolved"
+    )
+    written = str(found.appends).lower()
+    yield wrong(
+        "envoy-appends",
+        found.remote,
+        what,
+        f"# Envoy:\nuse_remote_address: {str(expected.envoy_appends).lower()}\n"
+        f"# or regiongate.yaml:\nclient_address: {{source: xff, envoy_appends: {written}, …}}",
+    )
+
+
+def _counted(found: Detection, expected: Expected) -> Iterator[Finding]:
+    trusted = expected.trusted_hops
+    if trusted is None:
+        return
+    what = (
+        f"client_address.trusted_hops is {trusted} and Envoy's xff_num_trusted_hops is"
+        f" {found.trusted}"
+    )
+    instead = f"xff_num_trusted_hops: {trusted}   # {_COUNT}, in both files"
+    if found.trusted == trusted:
+        yield fine("trusted-hops", found.hops, f"{what}: the same")
+    elif found.hops:
+        yield wrong("trusted-hops", found.hops, f"{what}: they count the same proxies", instead)
+    else:
+        yield warning(
+            "trusted-hops",
+            found.hops,
+            f"{what}, its default: Envoy's own logs name another client than RegionGate",
+            instead,
+        )
+
+
+# --------------------------------------------------------------------------------- source peer
+
+
+def _direct(found: Detection) -> Iterator[Finding]:
+    if found.trusted:
+        yield wrong(
+            "peer-is-proxy",
+            found.hops,
+            f"client_address.source is peer, and Envoy counts {found.trusted} proxies in front of"
+            " it: every client is a proxy",
+            "# regiongate.yaml\nclient_address: {source: envoy}",
+        )
+
+
+def _proxy_protocol(manager: Manager) -> Iterator[Finding]:
+    for one in manager.listener["listener_filters"]:
+        config = one["typed_config"]
+        node = config.message["allow_requests_without_proxy_protocol"]
+        if config.type.endswith(_PROXY_PROTOCOL) and node.on:
+            yield wrong(
+                "proxy-protocol-optional",
+                node,
+                "a client that connects directly can send a PROXY header itself and choose its"
+                " address",
+                "allow_requests_without_proxy_protocol: false",
+            )

@@ -1,0 +1,145 @@
+"""The diagnosis: everything that can be said of a wiring, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from regiongate.doctor import authorization, cluster, manager, traffic
+from regiongate.doctor.envoy import Configuration, Filter, gather, target
+from regiongate.doctor.expected import Expected
+from regiongate.doctor.finding import Finding, Place, Severity
+from regiongate.doctor.observation import Observation
+from regiongate.doctor.saying import unknown, warning, wrong
+from regiongate.doctor.tree import Node
+
+_KEEPS_OUT_KEYS: Final = {"allowed-headers", "disallowed-headers", "metadata-namespace", "not-grpc"}
+_SHOWN: Final = 5
+"""Listeners that are named."""
+
+_NOT_ASKED: Final = Finding(
+    Severity.UNKNOWN,
+    "service-not-asked",
+    "the running service was not asked: who clients are taken for, whether keys arrive and how long"
+    " a Check takes is not known",
+    "# regiongate.yaml\nlisten: {admin: 127.0.0.1:9192}",
+)
+_NOT_GIVEN: Final = Finding(
+    Severity.UNKNOWN,
+    "envoy-not-given",
+    "no configuration of Envoy's was given: what it does without an answer, how long it waits and"
+    " which requests it does not check is not known",
+    "--envoy envoy.yaml, or curl -s http://ENVOY-ADMIN/config_dump | regiongate doctor --envoy -",
+)
+
+
+def diagnose(
+    expected: Expected,
+    observed: tuple[Observation, Place] | None = None,
+    given: Node | None = None,
+) -> list[Finding]:
+    """Say what is wrong with the wiring, what may be, what is fine, and what cannot be known.
+
+    Args:
+        expected: what is relied on.
+        observed: what the running service tells and where it was asked; None where it was not.
+        given: Envoy's configuration, likewise.
+    """
+    told = observed[0] if observed else None
+    found = [_NOT_GIVEN] if given is None else list(configuration(gather(given), expected, told))
+    if observed is None:
+        found.append(_NOT_ASKED)
+    else:
+        wrongs = {one.name for one in found if one.severity is Severity.WRONG}
+        pass_ = given is not None and not wrongs & _KEEPS_OUT_KEYS
+        found += traffic.examine(expected, *observed, keys_pass=pass_)
+    order = list(Severity)
+    return sorted(dict.fromkeys(found), key=lambda one: order.index(one.severity))
+
+
+def configuration(
+    given: Configuration, expected: Expected, observed: Observation | None
+) -> Iterator[Finding]:
+    """Examine a configuration of Envoy's.
+
+    Args:
+        given: the configuration.
+        expected: what is relied on.
+        observed: what the running service tells; None where it was not asked.
+    """
+    ours = _ours(given, expected)
+    yield from _listeners(given, ours)
+    for one in given.managers:
+        asked = [known for known in one.authorizations if known in ours]
+        if asked:
+            yield from manager.examine(one, asked, expected, observed)
+    for name in dict.fromkeys(target(one.calls) for one in ours if one.calls["envoy_grpc"]):
+        if name in given.clusters:
+            yield from cluster.examine(given.clusters[name], expected)
+        else:
+            yield unknown(
+                "cluster-not-given", given.root, f"the cluster {name} is not in what was given"
+            )
+    for node in given.network:
+        yield from _tcp(node, expected)
+
+
+def _listeners(given: Configuration, ours: list[Filter]) -> Iterator[Finding]:
+    """Look for requests that nobody asks about."""
+    instead = "http_filters, before the router:\n  - name: envoy.filters.http.ext_authz …"
+    if not given.managers:
+        yield unknown(
+            "no-listener", given.root, "no HTTP connection manager is in what was given", instead
+        )
+        return
+    unknown_filters = [one for each in given.managers for one in each.filters if not one.type]
+    if not ours and unknown_filters:
+        names = ", ".join(one.name for one in unknown_filters)
+        yield unknown(
+            "filter-not-given",
+            unknown_filters[0].entry,
+            f"what the filters {names} are is not in what was given; no other is ext_authz",
+        )
+    elif not ours:
+        yield wrong(
+            "filter-missing",
+            given.managers[0].config["http_filters"],
+            "no listener has the ext_authz filter: nothing is checked",
+            instead,
+        )
+    without = [one for one in given.managers if not any(known in ours for known in one.filters)]
+    if ours and without:
+        names = ", ".join(dict.fromkeys(one.name for one in without[:_SHOWN]))
+        more = f" and {len(without) - _SHOWN} more" if len(without) > _SHOWN else ""
+        yield warning(
+            "listener-not-checked",
+            without[0].config["http_filters"],
+            f"requests to {names}{more} are not checked",
+            instead,
+        )
+
+
+def _ours(given: Configuration, expected: Expected) -> list[Filter]:
+    """Return the ext_authz filters that ask RegionGate: all, unless some are known to."""
+    found = [one for each in given.managers for one in each.authorizations]
+    named = [one for one in found if _asks_us(one, given, expected)]
+    return named or found
+
+
+def _asks_us(one: Filter, given: Configuration, expected: Expected) -> bool:
+    name = target(one.calls)
+    known = given.clusters.get(name)
+    at = set(cluster.addresses(known)) if known else set[str]()
+    return "regiongate" in name.lower() or bool(at & {*expected.listen})
+
+
+def _tcp(node: Node, expected: Expected) -> Iterator[Finding]:
+    yield from authorization.fails_open(node)
+    if expected.source != "peer":
+        yield warning(
+            "tcp-unresolved",
+            node,
+            f"the Checks of a TCP filter carry no request: with source {expected.source} their"
+            " clients may be unresolved",
+            "a RegionGate of its own with client_address: {source: peer}",
+        )

@@ -1,0 +1,87 @@
+"""Envoy's configuration as it is written: two spellings, two formats, and what is neither."""
+
+from __future__ import annotations
+
+import pytest
+
+from regiongate.doctor.tree import Node, read
+from regiongate.documents import DocumentError
+
+YAML = """\
+static_resources:
+  listeners:
+    - name: http
+      use_remote_address: true
+      timeout: 0.25s
+"""
+JSON = """{"staticResources": {"listeners": [
+    {"name": "http", "useRemoteAddress": true, "timeout": "0.250s"}]}}"""
+
+
+@pytest.mark.parametrize("text", [YAML, JSON], ids=["yaml", "json"])
+def test_either_spelling_is_read(text: str) -> None:
+    """A field is asked for by its name with underscores."""
+    listener = read("envoy", text).at("static_resources", "listeners", 0)
+    assert listener["name"].text == "http"
+    assert listener["use_remote_address"].on
+    assert listener["timeout"].seconds == 0.25
+
+
+def test_a_place_in_yaml_has_a_line_and_one_in_json_has_none() -> None:
+    """A dump is mostly one line, or nobody's own."""
+    steps = ("static_resources", "listeners", 0, "use_remote_address")
+    assert str(read("envoy.yaml", YAML).at(*steps).place) == (
+        "envoy.yaml:4: static_resources.listeners[0].use_remote_address"
+    )
+    assert str(read("dump.json", JSON).at(*steps).place) == (
+        "dump.json: staticResources.listeners[0].useRemoteAddress"
+    )
+
+
+def test_what_is_absent_can_be_asked_on() -> None:
+    """It is false, empty, no number, and has the place where it would stand."""
+    node = read("envoy.yaml", YAML).at("static_resources", "listeners", 7, "name", "deeper")
+    assert not node
+    assert (node.text, node.on, node.number, node.seconds, node.type) == ("", False, None, None, "")
+    assert list(node) == []
+    assert node.place.path == "static_resources.listeners[7].name.deeper"
+
+
+TYPED = {
+    "plain": '{"@type": "type.googleapis.com/a.v3.B", "c": 1}',
+    "typed struct": '{"@type": "type.googleapis.com/xds.type.v3.TypedStruct",'
+    ' "type_url": "type.googleapis.com/a.v3.B", "value": {"c": 1}}',
+    "typed struct of udpa": '{"@type": "type.googleapis.com/udpa.type.v1.TypedStruct",'
+    ' "typeUrl": "type.googleapis.com/a.v3.B", "value": {"c": 1}}',
+}
+
+
+@pytest.mark.parametrize("text", TYPED.values(), ids=TYPED)
+def test_a_message_is_known_by_its_type(text: str) -> None:
+    """Also in the wrapping that Istio's EnvoyFilters use."""
+    node = read("dump.json", text)
+    assert (node.type, node.message["c"].number) == ("a.v3.B", 1)
+
+
+def test_nesting_of_any_depth_is_gone_through() -> None:
+    """A dump is somebody else's."""
+    depth = 900
+    node: Node = read("dump.json", '{"a":' * depth + "1" + "}" * depth)
+    assert sum(1 for _ in node.everything()) == depth + 1
+
+
+BAD = {
+    "not json": ('{"a": }', "expected JSON"),
+    "not yaml": ("a: ]", "expected YAML"),
+    "a word": ("nothing", "expected an Envoy configuration or the answer of /config_dump"),
+    "nothing": ("", "expected an Envoy configuration or the answer of /config_dump"),
+    "too deep": ('{"a":' * 5000 + "1" + "}" * 5000, "expected JSON"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
+def test_what_is_no_configuration_is_refused(text: str, message: str) -> None:
+    """With the file and the line."""
+    with pytest.raises(DocumentError) as error:
+        read("given", text)
+    assert str(error.value).startswith(f"given:1: {message}")
