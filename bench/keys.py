@@ -33,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/keys.db"
         lines = Path(folder) / "keys.jsonl"
-        _write(lines, keys)
+        write(lines, keys)
         started = time.perf_counter()
         command = [sys.executable, "-m", "regiongate", "keys", "import", str(lines)]
         subprocess.run([*command, "--store", url], check=True)  # noqa: S603 ourselves
@@ -44,7 +44,8 @@ def main() -> None:
         subprocess.run(serve, check=True)  # noqa: S603 ourselves, for the memory of its own
 
 
-def _write(path: Path, keys: int) -> None:
+def write(path: Path, keys: int) -> None:
+    """Write keys of a thousand organisations, a JSON object a line, as `keys import` reads it."""
     with path.open("w") as file:
         for number in range(1000):
             org = {"organisation": f"org-{number}", "plan": "team", "allowed_countries": ["FR"]}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 ROUNDS = 15
@@ -12,38 +13,83 @@ ROUNDS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """What the turns of one thing took.
+class Turns:
+    """What was measured of one thing, a figure for each of its turns.
 
     Attributes:
-        turns: seconds for one call, a figure for each turn.
+        figures: seconds for one call, or whatever else was measured.
     """
 
-    turns: tuple[float, ...]
+    figures: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The middle turn's seconds for one call."""
-        return statistics.median(self.turns)
+        """The middle turn's figure."""
+        return statistics.median(self.figures)
 
-    def ratio(self, floor: Timing) -> tuple[float, float, float]:
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The least and the largest figure."""
+        return min(self.figures), max(self.figures)
+
+    def ratio(self, floor: Turns) -> tuple[float, float, float]:
         """Return the least, the middle and the largest ratio to another thing, turn by turn."""
-        ratios = sorted(a / b for a, b in zip(self.turns, floor.turns, strict=True))
+        ratios = sorted(a / b for a, b in zip(self.figures, floor.figures, strict=True))
         return ratios[0], statistics.median(ratios), ratios[-1]
 
 
-def in_turns(things: Mapping[str, Callable[[], object]], *, calls: int) -> dict[str, Timing]:
+def taking_turns(
+    things: Mapping[str, Callable[[], float]], *, rounds: int = ROUNDS
+) -> dict[str, Turns]:
+    """Measure things in turns.
+
+    Args:
+        things: by name; each takes one turn and returns its figure.
+        rounds: how many turns each has, after one that warms up.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in things}
+    for _ in range(rounds + 1):
+        for name, measure in things.items():
+            figures[name].append(measure())
+    return {name: Turns(tuple(found[1:])) for name, found in figures.items()}
+
+
+def in_turns(things: Mapping[str, Callable[[], object]], *, calls: int) -> dict[str, Turns]:
     """Time things in turns.
 
     Args:
         things: by name; each is one call.
         calls: in one turn.
     """
-    turns: dict[str, list[float]] = {name: [] for name in things}
+
+    def timed(call: Callable[[], object]) -> Callable[[], float]:
+        def turn() -> float:
+            started = time.perf_counter()
+            for _ in range(calls):
+                call()
+            return (time.perf_counter() - started) / calls
+
+        return turn
+
+    return taking_turns({name: timed(call) for name, call in things.items()})
+
+
+async def awaited_in_turns(
+    things: Mapping[str, Callable[[], Awaitable[object]]], *, calls: int
+) -> dict[str, Turns]:
+    """Time things that are awaited, in turns, and let the event loop work between them.
+
+    Args:
+        things: by name; each is one call.
+        calls: in one turn.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in things}
     for _ in range(ROUNDS + 1):
         for name, call in things.items():
             started = time.perf_counter()
             for _ in range(calls):
-                call()
-            turns[name].append((time.perf_counter() - started) / calls)
-    return {name: Timing(tuple(figures[1:])) for name, figures in turns.items()}
+                await call()
+            figures[name].append((time.perf_counter() - started) / calls)
+            # What was put off (the decision log, the key store's changes) is not the next one's.
+            await asyncio.sleep(0.05)
+    return {name: Turns(tuple(found[1:])) for name, found in figures.items()}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from rich.console import Console
-from rich.table import Table
-
-from bench.pairs import Timing, in_turns
+from bench.pairs import Turns, in_turns
+from bench.report import Section
 from regiongate import policy
 from regiongate.countries import countries, subdivisions
 from regiongate.extauthz import remembered
@@ -28,23 +26,35 @@ SIZES = (10, 100, 1_000, 10_000)
 RULES = (1, 2, 4, 8, 16)
 
 
-def main() -> None:
-    """Measure, and print a table for each question."""
-    console = Console()
-    console.print(_table("region list entries", "10", _by_size()))
-    console.print(_table("rules that read the request", "1", _by_rules()))
-    console.print(_table("the same decision", "made", _remembered()))
+def measure() -> list[Section]:
+    """Measure bare decisions."""
+    return [
+        Section(
+            title="A bare decision, by entries of the region list",
+            unit="µs",
+            floor=str(SIZES[0]),
+            rows=_by_size(),
+            goals={str(SIZES[-1]): "within 10 %"},
+        ),
+        Section(
+            title="A bare decision, by rules that read the request and so cannot be remembered",
+            unit="µs",
+            floor=str(RULES[0]),
+            rows=_by_rules(),
+        ),
+        Section(title="The same decision again", unit="µs", floor="made", rows=_remembered()),
+    ]
 
 
-def _by_size() -> dict[str, Timing]:
+def _by_size() -> dict[str, Turns]:
     return in_turns({str(size): _deciding(_listing(size)) for size in SIZES}, calls=300)
 
 
-def _by_rules() -> dict[str, Timing]:
+def _by_rules() -> dict[str, Turns]:
     return in_turns({str(count): _deciding(_reading(count)) for count in RULES}, calls=200)
 
 
-def _remembered() -> dict[str, Timing]:
+def _remembered() -> dict[str, Turns]:
     policies = _listing(SIZES[-1])
     default, memory = policies.policies["default"], Memory()
     decision = decide(policies, "default", FACTS, NOW)
@@ -86,18 +96,3 @@ def _load(regions: str, rules: str) -> PolicySet:
         policies: {{default: {{rules: [{rules}], otherwise: allow}}}}
     """
     return policy.load("bench.yaml", text, lambda name: name)
-
-
-def _table(subject: str, floor: str, timings: dict[str, Timing]) -> Table:
-    table = Table(title=f"{subject} (ratio to {floor!r}, turn by turn)")
-    for heading in (subject, "µs, median", "ratio: least", "median", "largest"):
-        table.add_column(heading, justify="right")
-    for name, timing in timings.items():
-        least, median, largest = timing.ratio(timings[floor])
-        ratios = (f"{least:.2f}", f"{median:.2f}", f"{largest:.2f}")
-        table.add_row(name, f"{timing.median * 1e6:.1f}", *ratios)
-    return table
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,66 @@
+"""gRPC: RegionGate on each engine, beside what allows everything on the same engine."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from bench import load
+from bench.deployment import CLIENT, floor, question, regiongate
+from bench.load import GRPC, Load
+from bench.pairs import taking_turns
+from bench.report import Section
+from demo.address import Tcp
+from demo.stack import SERVICE
+from regiongate.address import CLIENT_ADDRESS_METADATA
+from regiongate.extauthz.service import METHOD
+
+ENGINES = ("native", "grpcio")
+REQUESTS = {"native": 20_000, "grpcio": 4_000}
+ROUNDS = 9
+
+
+def checks(address: Tcp) -> Load:
+    """Return the load of Checks, all of one client and one key."""
+    return Load(
+        url=f"http://{address}/{SERVICE}/{METHOD}",
+        headers={**GRPC, CLIENT_ADDRESS_METADATA: CLIENT},
+        message=question(),
+    )
+
+
+def measure(rounds: int = ROUNDS) -> Section:
+    """Measure how many Checks a second each answers."""
+    with tempfile.TemporaryDirectory(prefix="regiongate-") as folder, ExitStack() as running:
+        things: dict[str, Callable[[], float]] = {}
+        for engine in ENGINES:
+            place = Path(folder)
+            allowing = running.enter_context(floor(place, engine=engine))
+            _, (gate,) = running.enter_context(regiongate(place, engine=engine))
+            for name, address in (("always allow", allowing), ("RegionGate", gate)):
+                things[f"{engine}: {name}"] = partial(checks(address).rate, REQUESTS[engine])
+        rows = taking_turns(things, rounds=rounds)
+    return Section(
+        title="Checks a second over gRPC, at full load",
+        unit="1/s",
+        floor="native: always allow",
+        rows=rows,
+        goals={
+            "native: RegionGate": "0.85 of the floor; 5 times grpcio: always allow",
+        },
+        notes=[
+            f"h2load -c {load.CONNECTIONS} -m {load.STREAMS} -t 1 beside the server, not pinned",
+            "RegionGate against grpcio: always allow: "
+            + _times(rows["native: RegionGate"].ratio(rows["grpcio: always allow"])),
+            "RegionGate against always allow, both on grpcio: "
+            + _times(rows["grpcio: RegionGate"].ratio(rows["grpcio: always allow"])),
+        ],
+    )
+
+
+def _times(ratio: tuple[float, float, float]) -> str:
+    least, median, most = ratio
+    return f"{median:.2f} times ({least:.2f} to {most:.2f})"

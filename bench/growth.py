@@ -1,0 +1,97 @@
+"""How the cost of a Check grows with what there is to know; where the goal is that it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from bench.deployment import CLIENT, Size, configured, question
+from bench.layers import Context
+from bench.pairs import awaited_in_turns
+from bench.report import Section
+from regiongate.runtime.worker import Worker
+
+ASKED = 1000
+"""Different keys that are asked about."""
+FLAT = "within 10 %"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What grows.
+
+    Attributes:
+        sizes: by name, the smallest first.
+    """
+
+    title: str
+    sizes: dict[str, Size]
+
+
+def questions(most_keys: int) -> Sequence[Question]:
+    """Return what is measured.
+
+    Args:
+        most_keys: in the largest store.
+    """
+    return (
+        Question(
+            "keys in the store",
+            {f"{keys:,}": Size(keys=keys) for keys in (1_000, most_keys)},
+        ),
+        Question(
+            "entries of the region list",
+            {f"{size:,}": Size(keys=1_000, regions=size) for size in (10, 5_000)},
+        ),
+        Question(
+            "organisations",
+            {f"{size:,}": Size(keys=1_000, organisations=size) for size in (1, 1_000)},
+        ),
+    )
+
+
+def measure(question_: Question) -> Section:
+    """Measure a whole Check in process at each size, one of a thousand keys each time."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure(question_))
+
+
+async def _measure(asked: Question) -> Section:
+    async with AsyncExitStack() as cleanup:
+        things = {name: await _checks(cleanup, size) for name, size in asked.sizes.items()}
+        rows = await awaited_in_turns(things, calls=ASKED)
+    names = list(rows)
+    return Section(
+        title=f"A whole Check in process, by {asked.title}",
+        unit="µs",
+        floor=names[0],
+        rows=rows,
+        goals=dict.fromkeys(names[1:], FLAT),
+    )
+
+
+async def _checks(cleanup: AsyncExitStack, size: Size) -> Callable[[], Awaitable[object]]:
+    """Start a worker that knows so much, and return what asks it one question after another."""
+    folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="regiongate-")))
+    worker = Worker(configured(folder, size), None, cleanup.enter_context(ExitStack()))
+    ready = asyncio.Event()
+    serving = asyncio.create_task(worker.serve(ready.set))
+    cleanup.callback(serving.cancel)
+    await ready.wait()
+    chance = random.Random(7)  # noqa: S311 the same every time
+    messages = [question(chance.randrange(size.keys)) for _ in range(ASKED)]
+    context, turn = Context(CLIENT), iter(range(1 << 62))
+    answered: Any = worker.calls.check
+
+    async def check() -> object:
+        return await answered(messages[next(turn) % ASKED], context)
+
+    return check

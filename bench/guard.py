@@ -1,0 +1,67 @@
+"""Fails when a Check has become slower, against a yardstick timed in the same run.
+
+`python -m bench.guard`: exit 1 when a Check takes 25 % more, in terms of the yardstick, than when
+`EXPECTED` was measured. The yardstick is what an always-allow service written with the usual
+message classes does: it parses the CheckRequest and serialises an OK. It runs in the same thread in
+turns with the Check, so that a slow or busy machine slows both. Never an absolute time; and not
+part of `make test`, as on a machine with more to do than cores two turns may still meet different
+conditions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+
+from bench.deployment import CLIENT, Size, configured, question
+from bench.layers import Context
+from bench.pairs import awaited_in_turns
+from regiongate.runtime.worker import Worker
+
+EXPECTED = 3.0
+"""A whole Check in yardsticks: change it when a Check has become faster, or slower for a reason."""
+ALLOWED = 1.25
+
+
+def main() -> int:
+    """Measure, say what was found, and return the exit code."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        least, ratio, most = runner.run(_ratio())
+    sys.stdout.write(
+        f"a Check takes {ratio:.2f} yardsticks ({least:.2f} to {most:.2f}); "
+        f"expected {EXPECTED:.2f}, at most {EXPECTED * ALLOWED:.2f}\n"
+    )
+    return int(ratio > EXPECTED * ALLOWED)
+
+
+async def _ratio() -> tuple[float, float, float]:
+    with tempfile.TemporaryDirectory(prefix="regiongate-") as folder, ExitStack() as closing:
+        worker = Worker(configured(Path(folder), Size(keys=1_000)), None, closing)
+        ready = asyncio.Event()
+        serving = asyncio.create_task(worker.serve(ready.set))
+        await ready.wait()
+        data, context = question(), Context(CLIENT)
+        answered: Any = worker.calls.check
+
+        async def yardstick() -> bytes:
+            asked, answer = CheckRequest.FromString(data), CheckResponse()
+            answer.status.code = 0 if asked.HasField("attributes") else 7
+            return bytes(answer.SerializeToString())
+
+        things = {"yardstick": yardstick, "check": lambda: answered(data, context)}
+        try:
+            turns = await awaited_in_turns(things, calls=500)
+        finally:
+            serving.cancel()
+    return turns["check"].ratio(turns["yardstick"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
