@@ -94,8 +94,13 @@ def key(number: int) -> str:
     return f"key-{number}"
 
 
-def question(number: int = 0, peer: str = CLIENT) -> bytes:
-    """Serialise the Check of a request with a key, in the form that the shipped Envoy sends."""
+def question(number: int = 0, *, raw: bool = True) -> bytes:
+    """Serialise the Check of a request with a key.
+
+    Args:
+        number: of the key.
+        raw: with its headers one by one, as the shipped Envoy sends them (encode_raw_headers).
+    """
     headers = {**HEADERS, "authorization": f"Bearer {key(number)}"}
     http = pb.AttributeContext.HttpRequest(
         id=b"14838204019487254327",
@@ -104,14 +109,16 @@ def question(number: int = 0, peer: str = CLIENT) -> bytes:
         host=b"api.example",
         scheme=b"https",
         protocol=b"HTTP/1.1",
-        header_map=pb.HeaderMap(
-            headers=[
-                pb.HeaderValue(key=name, raw_value=value.encode())
-                for name, value in sorted(headers.items())
-            ]
-        ),
     )
-    socket = pb.SocketAddress(address=peer.encode(), port_value=40000)
+    if raw:
+        http.header_map.headers.extend(
+            pb.HeaderValue(key=name, raw_value=value.encode())
+            for name, value in sorted(headers.items())
+        )
+    else:
+        for name, value in headers.items():
+            http.headers[name] = value.encode()
+    socket = pb.SocketAddress(address=CLIENT.encode(), port_value=40000)
     return pb.CheckRequest(
         attributes=pb.AttributeContext(
             source=pb.AttributeContext.Peer(address=pb.Address(socket_address=socket)),
@@ -153,6 +160,8 @@ def configured(
         "keys": {
             "extract": [{"header": "authorization", "scheme": "Bearer"}, {"header": "x-api-key"}],
             "store": f"sqlite:///{store}",
+            # Turns keep the event loop waiting; what is remembered must not age meanwhile.
+            "cache": {"ttl": "1h"},
         },
         "policy": "policy.yaml",
         "decision_log": {"path": "decisions.jsonl"},

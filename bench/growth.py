@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import Any
 import uvloop
 
 from bench.deployment import CLIENT, Size, configured, question
-from bench.layers import Context
-from bench.pairs import awaited_in_turns
+from bench.layers import Context, serving
+from bench.pairs import driven, in_turns_within_a_loop
 from bench.report import Section
 from regiongate.runtime.worker import Worker
 
@@ -67,7 +67,7 @@ def measure(question_: Question) -> Section:
 async def _measure(asked: Question) -> Section:
     async with AsyncExitStack() as cleanup:
         things = {name: await _checks(cleanup, size) for name, size in asked.sizes.items()}
-        rows = await awaited_in_turns(things, calls=ASKED)
+        rows = await in_turns_within_a_loop(things, calls=ASKED)
     names = list(rows)
     return Section(
         title=f"A whole Check in process, by {asked.title}",
@@ -78,20 +78,17 @@ async def _measure(asked: Question) -> Section:
     )
 
 
-async def _checks(cleanup: AsyncExitStack, size: Size) -> Callable[[], Awaitable[object]]:
+async def _checks(cleanup: AsyncExitStack, size: Size) -> Callable[[], object]:
     """Start a worker that knows so much, and return what asks it one question after another."""
     folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="regiongate-")))
     worker = Worker(configured(folder, size), None, cleanup.enter_context(ExitStack()))
-    ready = asyncio.Event()
-    serving = asyncio.create_task(worker.serve(ready.set))
-    cleanup.callback(serving.cancel)
-    await ready.wait()
+    await cleanup.enter_async_context(serving(worker))
     chance = random.Random(7)  # noqa: S311 the same every time
     messages = [question(chance.randrange(size.keys)) for _ in range(ASKED)]
     context, turn = Context(CLIENT), iter(range(1 << 62))
     answered: Any = worker.calls.check
 
-    async def check() -> object:
-        return await answered(messages[next(turn) % ASKED], context)
-
-    return check
+    for message in messages:
+        # Keys that are not remembered yet are waited for.
+        await answered(message, context)
+    return lambda: driven(answered(messages[next(turn) % ASKED], context))

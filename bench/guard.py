@@ -21,8 +21,8 @@ import uvloop
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
 from bench.deployment import CLIENT, Size, configured, question
-from bench.layers import Context
-from bench.pairs import awaited_in_turns
+from bench.layers import Context, serving
+from bench.pairs import driven, in_turns_within_a_loop
 from regiongate.runtime.worker import Worker
 
 EXPECTED = 3.0
@@ -44,22 +44,18 @@ def main() -> int:
 async def _ratio() -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory(prefix="regiongate-") as folder, ExitStack() as closing:
         worker = Worker(configured(Path(folder), Size(keys=1_000)), None, closing)
-        ready = asyncio.Event()
-        serving = asyncio.create_task(worker.serve(ready.set))
-        await ready.wait()
         data, context = question(), Context(CLIENT)
         answered: Any = worker.calls.check
 
-        async def yardstick() -> bytes:
+        def yardstick() -> bytes:
             asked, answer = CheckRequest.FromString(data), CheckResponse()
             answer.status.code = 0 if asked.HasField("attributes") else 7
             return bytes(answer.SerializeToString())
 
-        things = {"yardstick": yardstick, "check": lambda: answered(data, context)}
-        try:
-            turns = await awaited_in_turns(things, calls=500)
-        finally:
-            serving.cancel()
+        things = {"yardstick": yardstick, "check": lambda: driven(answered(data, context))}
+        async with serving(worker):
+            await answered(data, context)
+            turns = await in_turns_within_a_loop(things, calls=500)
     return turns["check"].ratio(turns["yardstick"])
 
 

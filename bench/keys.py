@@ -1,6 +1,7 @@
-"""A million keys in SQLite: the time to import them, the memory to serve them, and a flood.
+"""A million keys in SQLite: the time to import them, a cold start, a flood, and the memory.
 
-`python -m bench.keys [KEYS]`; a million when left out.
+`python -m bench.keys [KEYS]`; a million when left out. The same with a real server, and with limits
+that are held: `python -m pytest -m soak -s tests/integration/keys/test_million.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from regiongate.keys.stores import opening
 
 FLOOD = 100_000
 """Different unknown keys."""
+BURST = 5_000
+"""Different keys that nobody has used yet, at once."""
 CACHE = Limits().size
 CONSOLE = Console(highlight=False, soft_wrap=True)
 
@@ -76,10 +79,28 @@ async def _serve(url: str, keys: int) -> None:
     following = asyncio.create_task(store.run())
     while not store.version:  # noqa: ASYNC110 the store tells nobody
         await asyncio.sleep(0.01)
+    await _burst(store, keys)
     await _look_up_all(store, keys)
     await _flood(store, keys)
     following.cancel()
     await asyncio.wait([following])
+
+
+async def _burst(store: CachedStore, keys: int) -> None:
+    numbers = random.Random(1).sample(range(keys), min(keys, BURST))  # noqa: S311 not a secret
+    waits, unknown = [], 0
+
+    async def look_up(number: int) -> None:
+        nonlocal unknown
+        started = time.perf_counter()
+        unknown += await store.find(_digest(number)) is None
+        waits.append(time.perf_counter() - started)
+
+    await asyncio.gather(*map(look_up, numbers))
+    CONSOLE.print(
+        f"{len(numbers):,} cold keys at once: {unknown} unknown, median wait"
+        f" {statistics.median(waits) * 1e3:.0f} ms, the longest {max(waits) * 1e3:.0f} ms"
+    )
 
 
 async def _look_up_all(store: CachedStore, keys: int) -> None:

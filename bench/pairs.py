@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
 
 ROUNDS = 15
 """How often each thing takes its turn; one more round before them warms up and is not counted."""
@@ -61,23 +65,13 @@ def in_turns(things: Mapping[str, Callable[[], object]], *, calls: int) -> dict[
         things: by name; each is one call.
         calls: in one turn.
     """
-
-    def timed(call: Callable[[], object]) -> Callable[[], float]:
-        def turn() -> float:
-            started = time.perf_counter()
-            for _ in range(calls):
-                call()
-            return (time.perf_counter() - started) / calls
-
-        return turn
-
-    return taking_turns({name: timed(call) for name, call in things.items()})
+    return taking_turns({name: partial(_timed, call, calls) for name, call in things.items()})
 
 
-async def awaited_in_turns(
-    things: Mapping[str, Callable[[], Awaitable[object]]], *, calls: int
+async def in_turns_within_a_loop(
+    things: Mapping[str, Callable[[], object]], *, calls: int
 ) -> dict[str, Turns]:
-    """Time things that are awaited, in turns, and let the event loop work between them.
+    """Time things in turns, and let the event loop work between them.
 
     Args:
         things: by name; each is one call.
@@ -86,10 +80,29 @@ async def awaited_in_turns(
     figures: dict[str, list[float]] = {name: [] for name in things}
     for _ in range(ROUNDS + 1):
         for name, call in things.items():
-            started = time.perf_counter()
-            for _ in range(calls):
-                await call()
-            figures[name].append((time.perf_counter() - started) / calls)
+            figures[name].append(_timed(call, calls))
             # What was put off (the decision log, the key store's changes) is not the next one's.
             await asyncio.sleep(0.05)
     return {name: Turns(tuple(found[1:])) for name, found in figures.items()}
+
+
+def _timed(call: Callable[[], object], calls: int) -> float:
+    started = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - started) / calls
+
+
+def driven(coroutine: Coroutine[Any, Any, Value]) -> Value:
+    """Run a coroutine that waits for nothing, without the event loop.
+
+    Raises:
+        RuntimeError: it waits for something.
+    """
+    for _ in range(2):  # It may let others go first, once.
+        try:
+            coroutine.send(None)
+        except StopIteration as ended:
+            value: Value = ended.value
+            return value
+    raise RuntimeError("expected a coroutine that waits for nothing")

@@ -85,8 +85,7 @@ class Place:
         config = str(self.folder / f"{workers}.yaml")
         started = time.perf_counter()
         with self._running([*command, config]) as child:
-            assert child.stderr is not None
-            said = next(line for line in child.stderr if b"serving on" in line).decode()
+            said = _until_serving(child)
             serving = time.perf_counter() - started
             for address in said.partition("serving on ")[2].partition(" (")[0].split(", "):
                 _ask(address)
@@ -175,6 +174,16 @@ def _starts(place: Place, rounds: int, keys: int) -> Table:
 def _milliseconds(seconds: list[float]) -> str:
     low, middle, high = (1000 * f(seconds) for f in (min, statistics.median, max))
     return f"{middle:.0f} ({low:.0f} to {high:.0f})"
+
+
+def _until_serving(child: subprocess.Popen[bytes]) -> str:
+    assert child.stderr is not None
+    lines: list[str] = []
+    for line in child.stderr:
+        lines.append(line.decode())
+        if "serving on" in lines[-1]:
+            return lines[-1]
+    sys.exit("".join(lines))
 
 
 def _ask(address: str) -> None:

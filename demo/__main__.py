@@ -2,6 +2,8 @@
 
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -12,6 +14,7 @@ from rich.console import Console
 from demo import database, report
 from demo.cases import ACME_EUROPE, ACME_PRODUCTION, CASES
 from demo.errors import DemoError
+from demo.process import Process
 from demo.stack import WELL_KNOWN, Settings, started
 
 DATABASES = Path(__file__).parent.parent / ".demo"
@@ -38,6 +41,9 @@ Envoy's own view: http://{{admin}}/. Ctrl-C stops everything."""
 WIDTH = 160
 """Columns that the table takes unfolded."""
 
+LOOK_SECONDS = 0.1
+"""How often it is looked whether a process has said something."""
+
 ENGINES = click.Choice(["auto", "native", "grpcio"])
 
 
@@ -61,8 +67,22 @@ def run(engine: str) -> None:
     settings = Settings(database=database.obtain(DATABASES), engine=engine, ports=WELL_KNOWN)
     with started(settings) as stack:
         click.echo(TRY.format(proxy=stack.proxy, admin=stack.admin))
-        code = stack.regiongate.child.wait()
-    raise DemoError(f"regiongate exited with {code}")
+        click.echo("\nWhat RegionGate says of itself:\n")
+        follow(stack.regiongate, lambda said: click.echo(said, nl=False))
+    raise DemoError(f"regiongate exited with {stack.regiongate.child.returncode}")
+
+
+def follow(process: Process, show: Callable[[str], None]) -> None:
+    """Show what a process writes to standard error, from the beginning until it ends."""
+    with process.stderr.open(errors="replace") as said:
+        ended = False
+        while not ended:
+            # Asked first: what it says last is read all the same.
+            ended = process.child.poll() is not None
+            if new := said.read():
+                show(new)
+            elif not ended:
+                time.sleep(LOOK_SECONDS)
 
 
 def _console() -> Console:

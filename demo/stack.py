@@ -186,7 +186,9 @@ def _regiongate(directory: Path, settings: Settings, target: Address) -> Iterato
     config["shutdown"]["notice"] = settings.notice
     file = directory / "regiongate.yaml"
     file.write_text(yaml.safe_dump(config, sort_keys=False))
-    command: list[str | Path] = [sys.executable, "-m", "regiongate", "serve", "-c", file]
+    # In the form for people, who read it below `make run`.
+    options = ["--log", "text"]
+    command: list[str | Path] = [sys.executable, "-m", "regiongate", "serve", "-c", file, *options]
     with running("regiongate", command, directory) as process:
         process.wait_until(lambda: serving(target), "was not SERVING")
         yield process

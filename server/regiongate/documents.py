@@ -68,7 +68,8 @@ class DocumentError(ValueError):
 class Model(BaseModel):
     """The base of every file's model: unknown keys are errors, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when first used: most models are parts of another, which is built with them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 AnyModel = TypeVar("AnyModel", bound=Model)

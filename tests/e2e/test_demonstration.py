@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from demo import report
+from demo.__main__ import follow
 from demo.cases import CASES, Outcome
 from demo.errors import DemoError
+from demo.process import running
 from demo.stack import Ports, Settings, Stack, started
 
 
@@ -45,6 +48,16 @@ def test_a_process_that_fails_to_start_is_quoted(database: Path, tmp_path: Path)
         started(settings),
     ):
         pass
+
+
+def test_what_a_process_says_is_shown_while_it_runs_and_to_its_end(tmp_path: Path) -> None:
+    """`make run` shows RegionGate's log, the last words too."""
+    program = "import sys; print('é', file=sys.stderr, flush=True); input()"
+    shown: list[str] = []
+    with running("child", [sys.executable, "-c", program], tmp_path) as child:
+        follow(child, shown.append)
+    assert "".join(shown).startswith("é\n")
+    assert "EOFError" in "".join(shown)
 
 
 def test_nothing_is_left_behind(database: Path) -> None:

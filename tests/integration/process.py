@@ -22,7 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from regiongate.extauthz.service import SERVICE
 from tests.integration.deployment import Answer, read
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 """Seconds that a busy machine may take for what normally takes a fraction of one."""
 
 NO_PROXY = [("grpc.enable_http_proxy", 0)]

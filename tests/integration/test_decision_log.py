@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +22,9 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from regiongate._pb.regiongate.v1.decision_pb2 import Decision
 from regiongate.extauthz.service import Authorization, Event
 from regiongate.runtime.state import State
-from regiongate.telemetry.decision_log import CAPACITY, DecisionLog
+from regiongate.telemetry import decision_log
+from regiongate.telemetry.decision_log import CAPACITY, PIECE, DecisionLog
+from regiongate.telemetry.record import record
 from tests import databases
 from tests.integration.deployment import (
     EXEMPT,
@@ -301,10 +305,11 @@ def test_a_closed_pipe_costs_lines_and_not_answers(tmp_path: Path) -> None:
 
 def test_a_reader_that_stands_still_costs_lines_and_not_answers(tmp_path: Path) -> None:
     """A pipe that nobody empties holds up neither the answers nor the end."""
-    config = deploy(tmp_path, decision_log={"path": "-"})
+    soon = {"notice": "1ms", "grace": "500ms"}
+    config = deploy(tmp_path, decision_log={"path": "-"}, shutdown=soon)
     with serving(config, subprocess.PIPE) as process:
         asked = question(path="/" + "x" * 8000)
-        for _ in range(30):  # four times what a pipe holds
+        for _ in range(120):  # four times what a pipe holds
             assert process.ask(asked)["outcome"] == "allow"
         assert process.stop() == 0
         assert process.child.stdout is not None
@@ -331,6 +336,67 @@ async def test_what_the_writer_cannot_keep_up_with_is_counted(config: Path, tmp_
     # Nobody has read yet: what the pipe does not hold has filled the queue.
     assert log.dropped > 0
     assert drain(reader, log) + log.dropped == 3 * CAPACITY
+
+
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1])
+fcntl.lockf(file, fcntl.LOCK_SH)
+print(flush=True)
+input()
+"""
+"""A program that locks a file until it is told to end; reading it is enough to."""
+
+
+async def test_what_waits_is_bounded_in_bytes(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk stands still, long lines fill no more memory than short ones."""
+    monkeypatch.setattr(decision_log, "CAPACITY_BYTES", 100_000)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    log = DecisionLog(pipe)
+    making = asyncio.create_task(log.run())
+    events: list[Event] = []
+    asked = question(GERMANY, path="/" + "x" * 60_000)
+    await Authorization(State(config).snapshot, events.append).check(asked, ())
+    for _ in range(1000):
+        log.write(events[0])
+        await asyncio.sleep(0.001)
+    making.cancel()
+    line = len(records_of(events[0]))
+    assert log.queued * line <= 100_000 + PIECE * line
+    assert drain(reader, log) + log.dropped == 1000
+
+
+def records_of(event: Event) -> bytes:
+    """Return the line of an event."""
+    return json.dumps(record(event), default=str).encode()
+
+
+async def test_a_long_path_is_cut(config: Path, log: Path) -> None:
+    """A client does not decide how much of the log its request takes."""
+    writer = DecisionLog(log)
+    authorization = Authorization(State(config).snapshot, writer.write)
+    await authorization.check(question(path="/" + "x" * 60_000), ())
+    writer.close()
+    assert records(log)[0]["request"]["path"] == "/" + "x" * 2047
+
+
+def test_who_keeps_the_file_locked_does_not_end_the_log(config: Path, log: Path) -> None:
+    """A lock that is not given back is waited for a tenth of a second, and no longer."""
+    log.touch()
+    command = [sys.executable, "-c", HOLD, str(log)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        writer = DecisionLog(log)
+        authorization = Authorization(State(config).snapshot, writer.write)
+        asyncio.run(authorization.check(ASKED["denied"], ()))
+        writer.close()
+        assert len(records(log)) == 1
+        holder.communicate(b"\n")
 
 
 def drain(reader: int, log: DecisionLog) -> int:

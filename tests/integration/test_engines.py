@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from regiongate.documents import DocumentError
 from regiongate.extauthz.service import METHOD, SERVICE, Authorization
 from regiongate.runtime import config, engines
-from regiongate.runtime.engines import BindError, Engine, EngineError, Server
+from regiongate.runtime.engines import Engine, Server
+from regiongate.runtime.sockets import BindError
 from regiongate.runtime.state import State
 from tests.integration.deployment import FRANCE, GERMANY, deploy, question, read, settings
 from tests.integration.process import NO_PROXY
@@ -276,6 +278,22 @@ async def test_a_socket_left_behind_is_replaced(engine: Engine, tmp_path: Path) 
     await server.stop(0)
 
 
+async def test_a_read_only_root_costs_reflection_at_most(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder for temporary files is no reason not to serve Checks and health."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    server = Server(engine, echo)
+    (bound,) = await server.start(["127.0.0.1:0"])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        assert await call(channel)(b"all the same") == b"all the same"
+    await server.stop(0)
+
+
 # ---------------------------------------------------------------------------------- the choice
 
 
@@ -292,8 +310,6 @@ def test_without_the_native_engine_auto_takes_grpcio(monkeypatch: pytest.MonkeyP
     """On a platform that has no native engine the service serves all the same."""
     monkeypatch.setitem(sys.modules, "pygrpc_native", None)
     assert engines.choose("auto", tls=False) == "grpcio"
-    with pytest.raises(EngineError, match=r"^engine: expected pygrpc-native to be installed"):
-        engines.choose("native", tls=False)
 
 
 def test_native_with_tls_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The codes of countries and their subdivisions."""
 
+import pycountry
 import pytest
 
 from regiongate.countries import countries, country_of, is_code, subdivisions
@@ -34,3 +35,9 @@ def test_the_table_is_whole() -> None:
     assert len(countries()) == 250
     assert {country_of(code) for code in subdivisions()} <= countries()
     assert all(is_code(code) for code in countries() | subdivisions())
+
+
+def test_the_table_is_pycountrys() -> None:
+    """What pycountry itself tells: its tables may one day be kept in another form."""
+    assert countries() == {one.alpha_2 for one in pycountry.countries} | {"XK"}
+    assert subdivisions() == {one.code for one in pycountry.subdivisions}

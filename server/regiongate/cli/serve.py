@@ -9,7 +9,7 @@ import click
 
 from regiongate.cli import options
 from regiongate.runtime import app
-from regiongate.runtime.worker import Post
+from regiongate.runtime.parent import Post
 from regiongate.telemetry import logs
 
 

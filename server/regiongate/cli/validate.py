@@ -50,12 +50,12 @@ def _warnings(configured: Configured, base: Path) -> Iterator[str]:
     now = datetime.now(UTC)
     policies, settings = configured.policies.value, configured.settings
     document = configuration.document(base / settings.policy)
-    subdivisions = configured.databases.value.know_subdivisions
+    subdivisions = configured.databases.know_subdivisions
     for finding in lint(
         policies, now, subdivisions=subdivisions, keys=settings.keys.store is not None
     ):
         yield str(document.problem(finding.path, finding.message))
-    yield from _address_warnings(settings)
+    yield from _address_warnings(configured)
     rules = {rule.name for policy in policies.policies.values() for rule in policy.rules}
     for key, exemption in configured.exemptions():
         named = f"exemption {exemption.id} of key {key}"
@@ -65,14 +65,13 @@ def _warnings(configured: Configured, base: Path) -> Iterator[str]:
             yield f"{named} ends within 14 days, at {exemption.ends.isoformat()}"
 
 
-def _address_warnings(settings: configuration.Settings) -> Iterator[str]:
-    written = settings.client_address
-    if any(one.prefixlen == 0 for one in written.trusted_proxies):
+def _address_warnings(configured: Configured) -> Iterator[str]:
+    if any(one.prefixlen == 0 for one in configured.proxies.value):
         yield (
             "client_address.trusted_proxies trusts every address: whoever connects chooses"
             " the client's country"
         )
-    if written.trusted_hops is not None:
+    if configured.settings.client_address.trusted_hops is not None:
         yield (
             "client_address.trusted_hops believes whoever connects to Envoy: make sure that only"
             " your proxies can"

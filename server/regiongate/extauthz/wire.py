@@ -222,8 +222,8 @@ class _Listed(Mapping[str, Sequence[bytes]]):
     __slots__ = ("_by_name", "_headers")
 
     def __init__(self, headers: Sequence[pb.HeaderValue]) -> None:
-        self._headers = list(headers)
-        self._by_name = {header.key: header for header in self._headers}
+        self._headers = headers
+        self._by_name = {header.key: header for header in headers}
 
     def __getitem__(self, name: str) -> Sequence[bytes]:
         last = self._by_name[name]

@@ -3,7 +3,8 @@
 A store that others change is asked once for each key, and then tells what has changed. While it
 tells, what is remembered is as good as the store; when it falls silent, what is remembered goes on
 with its age known, and what is not is treated as configured. Known and unknown keys are remembered
-apart, so that a flood of made-up keys pushes out no real one.
+apart, so that a flood of made-up keys pushes out no real one. Of keys that are not in use, no more
+is remembered than their record can be made of.
 
 Everything here happens in one event loop; nothing here knows what kind of store it is.
 """
@@ -14,13 +15,15 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from regiongate.keys.record import KeyRecord
-from regiongate.keys.stores import Changes, Source, StoreError
+from regiongate.keys.entries import Brief
+from regiongate.keys.gathering import Gathered
+from regiongate.keys.record import READY, KeyRecord
+from regiongate.keys.stores import Answers, Changes, Source, StoreError
 from regiongate.policy.exemptions import Exemption
 
 IN_STEP: Final = 1.0
@@ -31,6 +34,9 @@ ANSWERED: Final = 0.5
 
 UNHURRIED: Final = 5.0
 """Seconds that a command may wait, which asks once and follows nothing."""
+
+CHANGED: Final = 10_000
+"""Changed organisations that are told apart; one more counts as a change of everything."""
 
 PAUSES: Final = (0.1, 0.2, 0.4, 0.5)
 """Seconds before a store that is away is tried again; the last goes on."""
@@ -46,7 +52,7 @@ class Limits:
         size: known keys, and unknown ones, remembered at once.
         ttl: after which a known key is looked up anew although no change was told.
         negative_ttl: the same for an unknown key.
-        deadline: that a look-up may take, with the wait for its turn.
+        deadline: that the store may take to answer; where it answers, a look-up waits its turn.
         concurrent: look-ups under way at once.
         deny_when_away: refuse what is not remembered, rather than take it for unknown.
     """
@@ -54,8 +60,8 @@ class Limits:
     size: int = 100_000
     ttl: timedelta = timedelta(seconds=30)
     negative_ttl: timedelta = timedelta(seconds=5)
-    deadline: timedelta = timedelta(milliseconds=50)
-    concurrent: int = 64
+    deadline: timedelta = timedelta(milliseconds=100)
+    concurrent: int = 512
     deny_when_away: bool = False
 
 
@@ -78,20 +84,20 @@ class Counts:
     refused: int = 0
 
 
-@dataclass(slots=True)
-class _Remembered:
-    """A known key; a change sets `until` to 0, and it is looked up anew when it is next wanted."""
+_Entry = tuple[float, int, bytes, str, bytes | None]
+"""A known key: until when it is remembered, the epoch it is of, and all that a Brief holds.
 
-    record: KeyRecord
-    until: float
-    epoch: int
+A tuple of plain values, as Python's collector of garbage leaves those alone: a hundred thousand
+objects of a class of ours would stop everything for a tenth of a second, again and again.
+"""
 
 
 @dataclass(slots=True)
 class _Flight:
     """A look-up under way; `overtaken` when a change was told of since it began."""
 
-    task: asyncio.Task[KeyRecord | None]
+    found: asyncio.Future[KeyRecord | StoreError | None]
+    since: float
     overtaken: bool = False
 
 
@@ -120,13 +126,21 @@ class CachedStore:
         self._clock = clock
         self._ttl = limits.ttl.total_seconds()
         self._negative_ttl = limits.negative_ttl.total_seconds()
-        self._deadline = limits.deadline.total_seconds()
-        self._slots = asyncio.Semaphore(limits.concurrent)
-        self._known: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._gathered = Gathered(
+            name,
+            source.find,
+            self._land,
+            self._late,
+            concurrent=limits.concurrent,
+            deadline=self._patience,
+        )
+        self._known: OrderedDict[bytes, _Entry] = OrderedDict()
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
-        self._by_organisation: dict[str, set[bytes]] = {}
+        self._records: OrderedDict[bytes, KeyRecord] = OrderedDict()
         self._flights: dict[bytes, _Flight] = {}
         self._epoch = 0
+        self._all_changed = 0
+        self._changed: dict[str, int] = {}
         self._followed = False
         self._away = False
         self._heard = float("-inf")
@@ -165,21 +179,22 @@ class CachedStore:
             StoreError: the store is away, and Limits.deny_when_away; or nobody follows it, as a
                 command does not, which is to be told what is wrong.
         """
-        remembered = self._known.get(digest)
-        if remembered is None:
+        entry = self._known.get(digest)
+        if entry is None:
             return await self._find_new(digest)
         self._known.move_to_end(digest)
-        if remembered.until > self._clock() and remembered.epoch == self._epoch:
+        until, epoch, _, _, _ = entry
+        if until > self._clock() and (epoch == self._epoch or self._is_current(digest, entry)):
             self.counts.hits += 1
-            return remembered.record
-        return await self._find_again(digest, remembered)
+            return self._records.get(digest) or self._record(digest, entry)
+        return await self._find_again(digest, entry)
 
     async def run(self) -> None:
         """Follow the changes of the store until cancelled."""
         failures = 0
         self._followed = True
         try:
-            while True:
+            while not _is_cancelled():
                 try:
                     changes = await self._source.changes()
                 except StoreError as error:
@@ -201,97 +216,118 @@ class CachedStore:
             self._unknown.move_to_end(digest)
             self.counts.hits += 1
             return None
-        if self._away:
-            return self._without(None)
         return await self._wait_for(digest, None)
 
-    async def _find_again(self, digest: bytes, remembered: _Remembered) -> KeyRecord | None:
+    async def _find_again(self, digest: bytes, entry: _Entry) -> KeyRecord | None:
+        until, *_ = entry
+        in_step = self._clock() - self._heard < IN_STEP
+        if until > 0 and self._is_current(digest, entry) and in_step and not self._away:
+            self._flight(digest, again=True)
+            return self._record(digest, entry)
+        return await self._wait_for(digest, entry)
+
+    async def _wait_for(self, digest: bytes, entry: _Entry | None) -> KeyRecord | None:
         if self._away:
-            return self._without(remembered)
-        nothing_against_it = remembered.until > 0 and remembered.epoch == self._epoch
-        if nothing_against_it and self._clock() - self._heard < IN_STEP:
-            self._flight(digest)
-            return remembered.record
-        return await self._wait_for(digest, remembered)
+            return self._without(digest, entry)
+        # Others may wait for the same look-up: one who goes away must not end it.
+        found = await asyncio.shield(self._flight(digest, again=entry is not None).found)
+        if not isinstance(found, StoreError):
+            return found
+        if not self._followed:
+            raise StoreError(str(found))
+        return self._without(digest, entry)
 
-    async def _wait_for(self, digest: bytes, remembered: _Remembered | None) -> KeyRecord | None:
-        try:
-            # Others may wait for the same look-up: one who goes away must not end it.
-            return await asyncio.shield(self._flight(digest).task)
-        except StoreError:
-            if not self._followed:
-                raise
-            return self._without(remembered)
-
-    def _without(self, remembered: _Remembered | None) -> KeyRecord | None:
+    def _without(self, digest: bytes, entry: _Entry | None) -> KeyRecord | None:
         """Answer without the store."""
         if self._limits.deny_when_away:
             self.counts.refused += 1
             raise StoreError(f"{self._name}: expected an answer, and it is away")
         self.counts.stale += 1
-        return remembered.record if remembered else None
+        return self._record(digest, entry) if entry else None
 
-    def _flight(self, digest: bytes) -> _Flight:
+    def _flight(self, digest: bytes, *, again: bool) -> _Flight:
         flight = self._flights.get(digest)
         if flight is None:
-            flight = self._flights[digest] = _Flight(asyncio.create_task(self._look_up(digest)))
-            flight.task.add_done_callback(lambda task: self._landed(digest, task))
+            self.counts.lookups += 1
+            found = asyncio.get_running_loop().create_future()
+            flight = self._flights[digest] = _Flight(found, self._clock())
+            self._gathered.want(digest, again=again)
         return flight
 
-    async def _look_up(self, digest: bytes) -> KeyRecord | None:
-        self.counts.lookups += 1
-        started = self._clock()
-        deadline = self._deadline if self._followed else UNHURRIED
-        try:
-            async with asyncio.timeout(deadline), self._slots:
-                found = await self._source.get(digest)
-        except TimeoutError:
-            self.counts.failures += 1
-            raise StoreError(f"{self._name}: expected an answer in {deadline} s") from None
-        except StoreError:
-            self.counts.failures += 1
-            raise
-        finally:
-            self.took(self._clock() - started)
-        self._answered = self._clock()
-        flight = self._flights.get(digest)
-        # What was read before a change is told of may be what was there before it.
-        return found if flight is None or flight.overtaken else self._remember(digest, found)
+    def _patience(self) -> float:
+        return self._limits.deadline.total_seconds() if self._followed else UNHURRIED
 
-    def _landed(self, digest: bytes, task: asyncio.Task[KeyRecord | None]) -> None:
-        self._flights.pop(digest, None)
-        if not task.cancelled():
-            task.exception()  # told to whoever waits; a look-up that nobody waits for fails quietly
+    def _land(self, answers: Answers) -> None:
+        """Take what became of look-ups."""
+        now = self._clock()
+        # One value for all of them: a hundred thousand of their own take megabytes.
+        known, unknown = now + self._ttl, now + self._negative_ttl
+        for digest, answer in answers.items():
+            flight = self._flights.pop(digest)
+            self.took(now - flight.since)
+            if isinstance(answer, StoreError):
+                self._settle(flight, answer)
+                continue
+            self._answered = now
+            if flight.overtaken:
+                # What was read before a change is told of may be what was there before it.
+                self._settle(flight, answer.record() if answer else None)
+            elif answer is None:
+                self._remember_unknown(digest, unknown)
+                self._settle(flight, None)
+            else:
+                self._settle(flight, self._remember(digest, answer, known))
+
+    def _late(self, digests: Sequence[bytes], error: StoreError) -> None:
+        """Let nobody wait for look-ups any longer; what they bring is remembered all the same."""
+        for digest in digests:
+            self._settle(self._flights[digest], error)
+
+    def _settle(self, flight: _Flight, found: KeyRecord | StoreError | None) -> None:
+        if not flight.found.done():
+            self.counts.failures += isinstance(found, StoreError)
+            flight.found.set_result(found)
 
     # -------------------------------------------------------------------------- remembering
 
-    def _remember(self, digest: bytes, found: KeyRecord | None) -> KeyRecord | None:
-        old = self._known.pop(digest, None)
-        if old is not None and old.record.org:
-            self._leave(digest, old.record.org)
-        if found is None:
-            self._unknown[digest] = self._clock() + self._negative_ttl
-            self._unknown.move_to_end(digest)
-            if len(self._unknown) > self._limits.size:
-                self._unknown.popitem(last=False)
-            return None
-        # Decisions are remembered by the identity of what they were made from.
-        record = old.record if old is not None and old.record == found else found
+    def _remember(self, digest: bytes, brief: Brief, until: float) -> KeyRecord:
+        said = brief.key, brief.org, brief.organisation
+        old = self._known.get(digest)
+        if old is None or old[2:] != said:
+            # Else it stays the same value: decisions are remembered by that.
+            self._records.pop(digest, None)
         self._unknown.pop(digest, None)
-        self._known[digest] = _Remembered(record, self._clock() + self._ttl, self._epoch)
-        if record.org:
-            self._by_organisation.setdefault(record.org, set()).add(digest)
+        entry = self._known[digest] = (until, self._epoch, *said)
+        self._known.move_to_end(digest)
         if len(self._known) > self._limits.size:
-            evicted, entry = self._known.popitem(last=False)
-            self._leave(evicted, entry.record.org)
+            evicted, _ = self._known.popitem(last=False)
+            self._records.pop(evicted, None)
+        return self._record(digest, entry)
+
+    def _remember_unknown(self, digest: bytes, until: float) -> None:
+        self._known.pop(digest, None)
+        self._records.pop(digest, None)
+        self._unknown[digest] = until
+        self._unknown.move_to_end(digest)
+        if len(self._unknown) > self._limits.size:
+            self._unknown.popitem(last=False)
+
+    def _record(self, digest: bytes, entry: _Entry) -> KeyRecord:
+        """Return the record of a key that is in use now; as many are kept as facts are ready."""
+        record = self._records.get(digest)
+        if record is None:
+            record = self._records[digest] = Brief(*entry[2:]).record()
+            if len(self._records) > READY:
+                self._records.popitem(last=False)
         return record
 
-    def _leave(self, digest: bytes, organisation: str) -> None:
-        members = self._by_organisation.get(organisation)
-        if members is not None:
-            members.discard(digest)
-            if not members:
-                del self._by_organisation[organisation]
+    def _is_current(self, digest: bytes, entry: _Entry) -> bool:
+        """Whether no change was told of that a key came before."""
+        _, epoch, _, org, _ = entry
+        if epoch < max(self._all_changed, self._changed.get(org, 0)):
+            return False
+        self._known[digest] = (entry[0], self._epoch, *entry[2:])
+        return True
 
     # ---------------------------------------------------------------------------- following
 
@@ -301,24 +337,28 @@ class CachedStore:
         self._away = False
         self._heard, self._heard_at = self._clock(), datetime.now(UTC)
         self.version = changes.version
-        if changes.everything:
-            self._epoch += 1
-            self._unknown.clear()
         for digest in changes.digests:
             self._doubt(digest)
-        for organisation in changes.organisations:
-            for digest in self._by_organisation.get(organisation, ()):
-                self._doubt(digest)
         if changes.everything or changes.organisations:
-            for flight in self._flights.values():
-                flight.overtaken = True
+            self._doubt_organisations(changes)
 
     def _doubt(self, digest: bytes) -> None:
         self._unknown.pop(digest, None)
         if digest in self._known:
-            self._known[digest].until = 0.0
+            # It is looked up anew when it is next wanted.
+            self._known[digest] = (0.0, *self._known[digest][1:])
         if digest in self._flights:
             self._flights[digest].overtaken = True
+
+    def _doubt_organisations(self, changes: Changes) -> None:
+        self._epoch += 1
+        self._changed |= dict.fromkeys(changes.organisations, self._epoch)
+        if changes.everything or len(self._changed) > CHANGED:
+            self._all_changed = self._epoch
+            self._changed.clear()
+            self._unknown.clear()
+        for flight in self._flights.values():
+            flight.overtaken = True
 
     def _is_silent(self, error: StoreError) -> None:
         if self._clock() - self._answered < ANSWERED:
@@ -331,5 +371,13 @@ class CachedStore:
     async def _close(self) -> None:
         if self._flights:
             # Checks wait for them, and a Check that is cancelled is one that Envoy may let pass.
-            await asyncio.wait([flight.task for flight in self._flights.values()])
+            landing = [flight.found for flight in self._flights.values()]
+            await asyncio.wait(landing, timeout=self._patience() + 1)
         await self._source.close()
+
+
+def _is_cancelled() -> bool:
+    # asyncio.wait_for, which the client of Redis calls, may lose the exception that says so:
+    # https://github.com/python/cpython/issues/86296, mended in Python 3.12.
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from regiongate.keys import minting
+
 _WRITTEN: Final = re.compile(r"(sha256|hmac-sha256):([0-9a-fA-F]{64})")
 
 
@@ -41,7 +43,12 @@ class Digester:
         return hashlib.sha256(key).digest()
 
     def digests(self, key: bytes) -> tuple[bytes, ...]:
-        """Return every digest that a key may be known by, today's first."""
+        """Return every digest that a key may be known by, today's first.
+
+        None for a key that is mistyped: no store has to be asked about it.
+        """
+        if minting.is_mistyped(key):
+            return ()
         if self.previous is None:
             return (self.digest(key),)
         return (self.digest(key), *self.previous.digests(key))

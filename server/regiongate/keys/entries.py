@@ -7,9 +7,13 @@ is made of a key's entry and its organisation's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
+from sys import intern
 from typing import Annotated, Any, Final, Literal, TypeVar
 
+import orjson
 from pydantic import (
     AfterValidator,
     Field,
@@ -157,62 +161,90 @@ def told(error: ValidationError) -> str:
 
 def record(key: KeyModel, organisation: OrganisationModel | None) -> KeyRecord:
     """Make what a Check sees of a key: its own word within its organisation's."""
-    return _record(key, _profile(organisation) if organisation else None)
+    return _brief(key, write(organisation) if organisation else None).record()
 
 
-def record_of(key: bytes, organisation: bytes | None) -> KeyRecord:
-    """Make what a Check sees of a key, of entries as they are kept.
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """All that a record is made of, in a fraction of a record's memory.
+
+    Attributes:
+        key: the entry as JSON, without what only people and stores need.
+        org: the organisation's id; empty without one.
+        organisation: its entry, one value in memory for all its keys; None without one.
+    """
+
+    key: bytes
+    org: str
+    organisation: bytes | None
+
+    def record(self) -> KeyRecord:
+        """Make what a Check sees of the key."""
+        values: Mapping[str, Any] = orjson.loads(self.key)
+        own = _profile(values)
+        if self.organisation is not None:
+            outer = _organisation_profile(self.organisation)
+            own = outer if own is _SAYS_NOTHING else outer.narrowed(own)
+        return KeyRecord(
+            id=values["id"],
+            org=self.org,
+            status=_STATUSES[values.get("status", Status.ACTIVE)],
+            status_reason=values.get("status_reason", ""),
+            created=_moment(values.get("created")),
+            not_before=_moment(values.get("not_before")),
+            expires=_moment(values.get("expires")),
+            profile=own,
+        )
+
+
+def brief(key: bytes, organisation: bytes | None) -> Brief:
+    """Check entries as they are kept, and keep of them what a record is made of.
 
     Raises:
         EntryError: one of them is none.
     """
-    outer = None if organisation is None else _organisation_profile(organisation)
-    return _record(read(key, KeyModel), outer)
+    return _brief(read(key, KeyModel), None if organisation is None else _shared(organisation))
+
+
+@lru_cache(maxsize=4096)
+def _shared(organisation: bytes) -> bytes:
+    _organisation_profile(organisation)
+    return organisation
 
 
 @lru_cache(maxsize=4096)
 def _organisation_profile(kept: bytes) -> Profile:
     # Of many keys in a row: read once, and one value in memory for all that add nothing to it.
-    return _profile(read(kept, OrganisationModel))
+    return _profile(orjson.loads(write(read(kept, OrganisationModel))))
 
 
-def _record(key: KeyModel, outer: Profile | None) -> KeyRecord:
-    own = _profile(key)
-    if outer is not None:
-        own = outer if own == _SAYS_NOTHING else outer.narrowed(own)
-    return KeyRecord(
-        id=key.id,
-        org=key.org or "",
-        status=key.status,
-        status_reason=key.status_reason,
-        created=key.created,
-        not_before=key.not_before,
-        expires=key.expires,
-        profile=own,
-    )
+_LEFT_OUT: Final = {"org", "digest", "display", "status_at", "status_by", "evidence"}
+_STATUSES: Final = {status.value: status for status in Status}
+
+
+def _brief(key: KeyModel, organisation: bytes | None) -> Brief:
+    kept = key.model_dump_json(exclude_defaults=True, exclude=_LEFT_OUT)
+    return Brief(kept.encode(), intern(key.org or ""), organisation)
 
 
 _SAYS_NOTHING: Final = Profile()
 _PROFILE: Final = frozenset(PROFILE_FIELDS)
-_PLAIN: Final = tuple(
-    name
-    for name in PROFILE_FIELDS
-    if name not in {"ownership_countries", "allowed_countries", "denied_countries", "exemptions"}
-)
 
 
-def _profile(written: ProfileModel) -> Profile:
-    if not written.model_fields_set & _PROFILE:
+def _profile(values: Mapping[str, Any]) -> Profile:
+    said = {name: value for name, value in values.items() if name in _PROFILE}
+    if not said:
         return _SAYS_NOTHING
-    allowed = written.allowed_countries
-    plain: Mapping[str, Any] = {name: getattr(written, name) for name in _PLAIN}
-    return Profile(
-        **plain,
-        ownership_countries=tuple(written.ownership_countries),
-        allowed_countries=None if allowed is None else frozenset(allowed),
-        denied_countries=frozenset(written.denied_countries),
-        exemptions=tuple(map(exemption, written.exemptions)),
-    )
+    for name in ("allowed_countries", "denied_countries"):
+        if name in said:
+            said[name] = frozenset(said[name])
+    said["ownership_countries"] = tuple(said.get("ownership_countries", ()))
+    written = map(ExemptionModel.model_validate, said.get("exemptions", ()))
+    return Profile(**{**said, "exemptions": tuple(map(exemption, written))})
+
+
+def _moment(written: str | None) -> datetime | None:
+    return None if written is None else datetime.fromisoformat(written)
 
 
 def exemption(written: ExemptionModel) -> Exemption:

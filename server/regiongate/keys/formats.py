@@ -142,6 +142,10 @@ class _Reader:
             if not isinstance(key, str) or not key or "digest" in values:
                 yield self._problem(line, "expected either a key or its digest")
                 return
+            if minting.is_mistyped(key.encode()):
+                expected = f"expected a key as it was printed: after {minting.PREFIX}"
+                yield self._problem(line, f"{expected} it has a checksum")
+                return
             values |= _of(key, self._digester, values.get("display"))
         whole = {"version": 1, "keys": [values]}
         yield from self._checked(line, whole, lambda file: [(one.id, one) for one in file.keys])

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     KEY = "key"
     ORGANISATION = "organisation"
     IMPORT = "import"
+    HISTORY = "history"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ class Recorded:
 
     Attributes:
         number: grows with every change.
-        id: of the key or organisation; for an import, how many entries it brought.
+        id: of the key or organisation; for an import, how many entries it brought; for the
+            history, how many lines were forgotten.
         before, after: the entry as JSON; empty where there was or is none.
     """
 
@@ -167,6 +169,10 @@ class Register(Protocol):
 
     def history(self, id: str = "") -> Iterator[Recorded]:  # noqa: A002 likewise
         """Yield the changes of a key or organisation, or all of them, the oldest first."""
+        ...
+
+    def prune(self, before: datetime, note: Note) -> int:
+        """Forget the changes before a moment, and record that; return how many they were."""
         ...
 
     def strike(self, strikes: Sequence[Strike]) -> list[Tally]:

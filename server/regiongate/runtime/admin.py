@@ -1,4 +1,4 @@
-"""The admin address: /metrics, /healthz, /readyz and /info over HTTP, all of them read-only.
+"""The admin address: /metrics, /healthz, /readyz, /info and /wiring over HTTP, all read-only.
 
 Served by threads of the standard library's server, away from the event loop that answers Checks;
 with several workers, by their parent. What is shown comes from reports alone.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,16 +22,18 @@ from typing import Any, Final
 import orjson
 from prometheus_client.exposition import choose_encoder
 
-from regiongate.runtime.engines import BindError
 from regiongate.runtime.report import Summary
-from regiongate.runtime.sockets import permissions
-from regiongate.telemetry.metrics import Exposition
+from regiongate.runtime.sockets import BindError, permissions
+from regiongate.telemetry.exposition import Exposition
 
 PATIENCE: Final = 5.0
 """Seconds that a client may take to send its request, or to read the answer."""
 
 CLIENTS: Final = 16
 """Connections at once; one more is closed."""
+
+PAUSE: Final = 0.2
+"""Seconds before another connection is accepted when one could not be."""
 
 _JSON: Final = "application/json"
 _LOG: Final = logging.getLogger(__name__)
@@ -61,6 +64,7 @@ def pages(summary: Callable[[], Summary]) -> Mapping[str, Page]:
         "/healthz": lambda _: Reply(b"ok\n", "text/plain; charset=utf-8"),
         "/readyz": lambda _: _ready(summary()),
         "/info": lambda _: _info(summary()),
+        "/wiring": lambda _: Reply(_json(summary().wiring().written())),
     }
 
 
@@ -156,7 +160,12 @@ class _Server(ThreadingHTTPServer):
             TCPServer.server_bind(self)
 
     def get_request(self) -> tuple[Any, Any]:
-        request, client = super().get_request()
+        try:
+            request, client = super().get_request()
+        except OSError:
+            # Out of file descriptors the listener would be asked again at once, without end.
+            time.sleep(PAUSE)
+            raise
         return request, client or ("unix", 0)
 
     def process_request(self, request: Any, client_address: Any) -> None:

@@ -1,6 +1,7 @@
 """The composition root: one process that serves, or a parent and a worker for each address.
 
-Which of them this process is decides what is made here; what each is composed of, it says itself.
+Which of them this process is decides what is made here, and what is imported: a parent answers no
+Check, and its workers show no pages. What each is composed of, it says itself.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from regiongate.runtime import admin, config
+from regiongate.printable import printable
+from regiongate.runtime import config
 from regiongate.runtime.config import Settings
-from regiongate.runtime.parent import end_with_parent
+from regiongate.runtime.heartbeat import heartbeat
+from regiongate.runtime.parent import Post, end_with_parent
 from regiongate.runtime.report import Report, Summary
-from regiongate.runtime.reporting import reporting
 from regiongate.runtime.supervisor import REPORT_SECONDS, STOP_MARGIN, Supervisor
-from regiongate.runtime.worker import Post, Worker
+from regiongate.runtime.upkeep import upkept
+from regiongate.telemetry.metrics import Tally
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,23 +56,35 @@ def work(path: Path, post: Post, report_to: int) -> None:
         DocumentError, LoadError: a file cannot be used.
         BindError: the address cannot be listened on.
     """
+    from regiongate.runtime.worker import Worker  # noqa: PLC0415 half a second for a parent
+
     shutdown = config.read(path).shutdown
     end_with_parent((shutdown.notice + shutdown.grace).total_seconds() + STOP_MARGIN)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, ExitStack() as closing:
         worker = Worker(path, post, closing)
 
         async def serve() -> None:
-            with reporting(report_to, worker.report, REPORT_SECONDS) as now:
+            with heartbeat(report_to, worker.report, REPORT_SECONDS) as now:
                 await worker.serve(ready=now)
 
         runner.run(serve())
 
 
 def _serve(path: Path, settings: Settings, closing: ExitStack) -> int:
+    from regiongate.runtime.worker import Worker  # noqa: PLC0415 likewise
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         worker = Worker(path, None, closing)
-        shown = _admin(settings, lambda: Summary(reports=[worker.report()]), closing)
-        runner.run(worker.serve(ready=lambda: _announce([worker.report()], shown)))
+        updates = Tally()
+        shown = _admin(
+            settings, lambda: Summary(reports=[worker.report()], before=updates), closing
+        )
+
+        async def serve() -> None:
+            async with upkept(path, settings.geo, updates) as begin:
+                await worker.serve(ready=lambda: _ready([worker.report()], shown, begin))
+
+        runner.run(serve())
     return 0
 
 
@@ -77,8 +92,12 @@ def _supervise(path: Path, settings: Settings, arguments: Sequence[str], closing
     async def supervise() -> int:
         supervisor = Supervisor(path, settings, arguments)
         ledger = supervisor.ledger
-        shown = _admin(settings, ledger.summary, closing)
-        return await supervisor.run(ready=lambda: _announce(ledger.summary().reports, shown))
+        updates = Tally()
+        shown = _admin(settings, lambda: ledger.summary().including(updates), closing)
+        async with upkept(path, settings.geo, updates) as begin:
+            return await supervisor.run(
+                ready=lambda: _ready(ledger.summary().reports, shown, begin)
+            )
 
     return asyncio.run(supervise())
 
@@ -88,8 +107,16 @@ def _admin(settings: Settings, summary: Callable[[], Summary], closing: ExitStac
     listen = settings.listen
     if listen.admin is None:
         return "off"
+    from regiongate.runtime import admin  # noqa: PLC0415 nothing for workers
+
     pages = admin.pages(summary)
     return closing.enter_context(admin.served(listen.admin, pages, listen.socket_mode))
+
+
+def _ready(reports: Sequence[Report], shown: str, begin: Callable[[], None]) -> None:
+    """Say what is in force, and begin what has waited for it."""
+    _announce(reports, shown)
+    begin()
 
 
 def _announce(reports: Sequence[Report], shown: str) -> None:
@@ -97,14 +124,13 @@ def _announce(reports: Sequence[Report], shown: str) -> None:
     info: Any = reports[0].info
     where = ", ".join(one.address for one in reports)
     _LOG.info("serving on %s (engine %s)", where, info["engine"])
-    policy, database, keys = info["policy"], info["database"], info["keys"]
+    policy, keys = info["policy"], info["keys"]
     _LOG.info(
         "policy %s: %d policies, %d rules, digest %s",
         *(policy["file"], policy["policies"], policy["rules"], policy["digest"][:12]),
     )
-    _LOG.info(
-        "database %s: %s of %s", *(database["file"], database["type"], database["built"][:10])
-    )
+    for one in info["databases"]:
+        _LOG.info("database %s: %s of %s", *(one["file"], printable(one["type"]), one["built"][:10]))
     _LOG.info("keys %s, version %s", keys["store"], keys["version"][:12] or "none")
     _LOG.info("admin %s, decision log %s, TLS %s", shown, info["decision_log"], info["tls"])
 

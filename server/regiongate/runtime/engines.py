@@ -7,12 +7,10 @@ over endpoints; so there is one server for each listening address.
 
 from __future__ import annotations
 
-import errno
 import importlib.util
-import os
-import socket
+import logging
+import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import grpc
@@ -23,12 +21,14 @@ from grpc_reflection.v1alpha import reflection
 
 from regiongate._pb import ext_authz_pb2
 from regiongate.extauthz.service import METHOD, SERVICE
-from regiongate.runtime.sockets import permissions
+from regiongate.runtime.sockets import BindError, ensure_free, permissions
 
 Engine = Literal["native", "grpcio"]
 
 Handler = Callable[[bytes, aio.ServicerContext[bytes, bytes]], Awaitable[bytes]]
 """Answers one unary call; takes and returns serialised messages."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 _OPTIONS: Final = [
     # An oversized message would be an RPC error, which failure_mode_allow turns into an allow; the
@@ -48,26 +48,11 @@ _OPTIONS: Final = [
 ]
 
 
-class EngineError(Exception):
-    """An engine that is asked for and cannot be had."""
-
-
-class BindError(OSError):
-    """An address that cannot be listened on."""
-
-
 def choose(wanted: Literal["auto", "native", "grpcio"], *, tls: bool) -> Engine:
-    """Choose the engine: native where it is installed and TLS is not asked for.
-
-    Raises:
-        EngineError: native is asked for and is not installed.
-    """
-    installed = importlib.util.find_spec("pygrpc_native") is not None
-    if wanted == "native" and not installed:
-        raise EngineError("engine: expected pygrpc-native to be installed, as native asks for it")
-    if wanted == "auto":
-        return "native" if installed and not tls else "grpcio"
-    return wanted
+    """Choose the engine: native where it is installed and TLS is not asked for."""
+    if wanted != "auto":
+        return wanted
+    return "native" if importlib.util.find_spec("pygrpc_native") and not tls else "grpcio"
 
 
 class Server:
@@ -135,7 +120,7 @@ class Server:
             await self._health.set(service, status)
 
     def _bind(self, address: str) -> str:
-        _ensure_free(address)
+        ensure_free(address)
         server = self._make()
         self._servers.append(server)
         try:
@@ -161,45 +146,24 @@ class Server:
             server = aio.server(options=self._options)
         _add_handler(server, self._handler)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server, _described())
+        if self._engine == "grpcio" or _has_temporary_folder():
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server, _described())
         return server
 
 
-def _ensure_free(address: str) -> None:
-    """Try an address before an engine does.
+def _has_temporary_folder() -> bool:
+    """Say whether there is one; the native engine needs it for what clients stream.
 
-    An engine says less of why it fails, says it in lines of its own, and takes the path of a Unix
-    socket from whoever still listens there.
-
-    Raises:
-        BindError: nothing can listen there, or something does.
+    It hands such calls to grpcio, through a Unix socket there. Only reflection's stream, which a
+    process with a read-only root does without.
     """
     try:
-        if address.startswith("unix:"):
-            _ensure_free_path(address.removeprefix("unix:"))
-        else:
-            host, _, port = address.rpartition(":")
-            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-            family, kind, protocol, _, target = found[0]
-            with socket.socket(family, kind, protocol) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                trial.bind(target)
-    except OSError as error:
-        reason = error.strerror or error
-        raise BindError(f"{address}: expected a free address to listen on ({reason})") from None
-
-
-def _ensure_free_path(path: str) -> None:
-    with socket.socket(socket.AF_UNIX) as caller:
-        try:
-            caller.connect(path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            # Nobody listens; a socket left behind is replaced by whoever binds the path.
-            if not Path(path).parent.is_dir():
-                raise
-        else:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        _LOG.info("without a temporary folder there is no gRPC reflection with the native engine")
+        return False
+    return True
 
 
 def _add_handler(server: aio.Server, handler: Handler) -> None:

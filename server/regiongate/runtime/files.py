@@ -121,7 +121,12 @@ class Part(Generic[Value]):
         self._files = Files() if files is None else files
         self._seen: dict[Path, Stamp] = {}
         self.value = load(self._files, None)
-        self.problem = ""
+        self.error: Exception | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why what was read last is not in force; empty if it is."""
+        return "" if self.error is None else str(self.error)
 
     def now(self) -> dict[Path, Stamp]:
         """Look at the state of every file."""
@@ -142,14 +147,14 @@ class Part(Generic[Value]):
                     [f"{path}: expected a file that nobody writes to" for path in written]
                 )
         except Unusable as error:
-            self.problem = str(error)
-            _LOG.error("the %s in force stay, the new ones cannot be used:\n%s", self.name, error)
+            self.error = error
+            _LOG.error("the new %s cannot be used, what is in force stays:\n%s", self.name, error)
             self._reloaded(self.name, False)  # noqa: FBT003 a port of two words
             return False
         finally:
             self._files = files
-        self.value, self.problem = value, ""
-        _LOG.info("new %s are in force", self.name)
+        self.value, self.error = value, None
+        _LOG.info("in force from now on: the new %s", self.name)
         self._reloaded(self.name, True)  # noqa: FBT003 a port of two words
         return True
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
+
+import orjson
 
 PATIENCE: Final = 2.0
 """Seconds that the service may take."""
@@ -31,7 +32,7 @@ def ask(address: str, page: str) -> Any:
     connection = _connection(address)
     try:
         connection.request("GET", page)
-        return json.loads(connection.getresponse().read(_MOST))
+        return orjson.loads(connection.getresponse().read(_MOST))
     except OSError as error:
         raise InquiryError(f"{address}: nobody answers ({error.strerror or error})") from None
     except (HTTPException, ValueError) as error:

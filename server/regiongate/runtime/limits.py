@@ -15,8 +15,9 @@ from typing import Final
 from grpc import aio
 
 from regiongate.extauthz import responses
+from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.responses import Answer, Told
-from regiongate.extauthz.service import Authorization, Event, Metadata, Snapshot
+from regiongate.extauthz.service import Authorization, Event, Snapshot
 from regiongate.policy.decide import Verdict
 from regiongate.policy.model import Response
 from regiongate.telemetry.metrics import LIMITED, Tally

@@ -1,4 +1,4 @@
-"""How a worker holds on to its parent, and ends when that does.
+"""What a worker has of its parent: its post, and its life.
 
 The parent holds the other end of the worker's standard input and never writes to it: it ends when
 the parent does, however that came about. This works everywhere; on Linux the kernel sends SIGTERM
@@ -12,9 +12,18 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Which worker a process is, and where it listens."""
+
+    worker: int
+    address: str
 
 
 def end_with_parent(within: float) -> None:

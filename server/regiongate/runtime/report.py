@@ -7,11 +7,12 @@ no part of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
+from regiongate.doctor.observation import Observation, total
 from regiongate.telemetry.metrics import RESTARTS, UP, Gauge, Tally
 
 
@@ -29,7 +30,9 @@ class Report:
             same.
         info: what is in force.
         gauges: as metrics.
+        rehearsed: entries of geo.rehearsed: databases that need not be rehearsed again.
         tally: what it has counted since its start.
+        wiring: how recent Checks were wired.
     """
 
     worker: int
@@ -40,24 +43,29 @@ class Report:
     problems: tuple[str, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
     gauges: tuple[Gauge, ...] = ()
+    rehearsed: tuple[str, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    wiring: Observation = field(default_factory=Observation)
 
     def line(self) -> bytes:
         """Write it."""
         written = {name: getattr(self, name) for name in self.__dataclass_fields__}
         written["gauges"] = [(one.family, one.labels, one.value) for one in self.gauges]
         written["tally"] = self.tally.written()
+        written["wiring"] = self.wiring.written()
         return orjson.dumps(written, option=orjson.OPT_APPEND_NEWLINE)
 
     @classmethod
     def read(cls, line: bytes) -> Report:
         """Read what `line` has written."""
         written = orjson.loads(line)
-        written["problems"] = tuple(written["problems"])
+        for name in ("problems", "rehearsed"):
+            written[name] = tuple(written[name])
         written["gauges"] = tuple(
             Gauge(family, tuple(labels), value) for family, labels, value in written["gauges"]
         )
         written["tally"] = Tally.read(written["tally"])
+        written["wiring"] = Observation.read(written["wiring"])
         return cls(**written)
 
 
@@ -89,6 +97,12 @@ class Summary:
         idle = [f"worker {one.worker}: does not serve" for one in self.reports if not one.serving]
         return [*(f"worker {number}: is not running" for number in self.missing), *idle, *told]
 
+    def including(self, counted: Tally) -> Summary:
+        """Add what the process that is asked has counted itself."""
+        before = Tally.read(self.before.written())
+        before.include(Tally.read(counted.written()))
+        return replace(self, before=before)
+
     def tally(self) -> Tally:
         """Add up everything that was counted."""
         total = Tally()
@@ -96,6 +110,10 @@ class Summary:
             # A worker in this process goes on counting in its own meanwhile.
             total.include(Tally.read(one.written()))
         return total
+
+    def wiring(self) -> Observation:
+        """Add up how recent Checks were wired."""
+        return total(one.wiring for one in self.reports)
 
     def gauges(self) -> list[Gauge]:
         """Return the gauges of all, and whether each is there."""

@@ -1,8 +1,8 @@
 """What is in force: the snapshot that Checks are answered from, made of the configured files.
 
-The policy, the keys and the databases are loaded each on its own: a mistake in one keeps that one
-as it was and does not hold up the others. The configuration itself is taken over whole or not at
-all.
+The policy, the keys, the trusted proxies and the databases are loaded each on its own: a mistake in
+one keeps that one as it was and does not hold up the others. The configuration itself is taken over
+whole or not at all.
 """
 
 from __future__ import annotations
@@ -10,22 +10,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from regiongate import policy
+from regiongate.address import Network
 from regiongate.documents import check, parse
 from regiongate.extauthz.service import Event, Snapshot
-from regiongate.extauthz.service import Locator as LocatorPort
 from regiongate.extauthz.strikes import strike
-from regiongate.geo import Database, Gate, Locator, read
-from regiongate.geo.gate import sample
-from regiongate.geo.staleness import UnknownWhenStale
 from regiongate.keys.cache import CachedStore
 from regiongate.keys.digest import Digester
 from regiongate.keys.stores import KeyStore, StoreError, file, opening
@@ -33,12 +28,25 @@ from regiongate.keys.strike_counter import PATIENCE, SharedCounter
 from regiongate.keys.strikes import StrikeCounter
 from regiongate.policy import Exemption, PolicySet
 from regiongate.runtime.background import Background
-from regiongate.runtime.config import Geo, Keys, Settings
+from regiongate.runtime.config import ClientAddress, Keys, Settings, range_list
+from regiongate.runtime.databases import Databases
 from regiongate.runtime.files import Files, LoadError, Part, Reloaded, Unusable, reasons
 
 SETTLE_SECONDS: Final = 0.05
 """A file that has not changed for so long is taken for written, when one is told to reload."""
 SETTLE_TRIES: Final = 6
+
+AT_START: Final = (
+    "listen",
+    "engine",
+    "tls",
+    "decision_log",
+    "limits",
+    "metrics",
+    "tracing",
+    "shutdown",
+)
+"""The sections of regiongate.yaml that a process goes by until it ends."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -60,25 +68,6 @@ class KnownKeys:
     strikes: StrikeCounter | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Databases:
-    """The databases in use, and what answers from them.
-
-    Attributes:
-        country: the one that countries come from.
-        opened: each by the name it is configured by.
-    """
-
-    country: Database
-    opened: Mapping[str, Database]
-    locator: Locator
-
-    @property
-    def know_subdivisions(self) -> bool:
-        """Whether any of a sample of records tells more than a country; takes a while."""
-        return any(read(record).regions for record in sample(self.country))
-
-
 class Configured:
     """One configuration and the parts it names.
 
@@ -86,7 +75,8 @@ class Configured:
         settings: the configuration.
         base: the folder that its paths are relative to.
         files: take note of what could not be used, so that all is tried again when it changes.
-        used: what was in force so far; new databases are held against its.
+        used: what was in force so far; new databases are held against its, which stay where the
+            configuration says the same of them.
         reloaded: is told of every reload of a part.
 
     Raises:
@@ -95,7 +85,8 @@ class Configured:
 
     policies: Part[PolicySet]
     keys: Part[KnownKeys]
-    databases: Part[Databases]
+    proxies: Part[tuple[Network, ...]]
+    databases: Databases
 
     def __init__(
         self,
@@ -118,16 +109,22 @@ class Configured:
                     files.path(path)
                 return None
 
-        in_use: Databases | None = used.databases.value if used else None
         policies = part("policies", lambda files, _: _policies(files, base, settings.policy))
-        keys = part("keys", lambda files, used: _keys(files, base, settings.keys, used))
-        databases = part(
-            "databases",
-            lambda files, last: _databases(files, base, settings.geo, last or in_use),
-        )
-        if policies is None or keys is None or databases is None:
+        # What is remembered of a store is kept where it would be remembered the same way.
+        kept = used.keys.value if used and _store(used.settings) == _store(settings) else None
+        keys = part("keys", lambda files, last: _keys(files, base, settings.keys, last or kept))
+        proxies = part("proxies", lambda files, _: _proxies(files, base, settings.client_address))
+        if used and used.settings.geo == settings.geo:
+            databases = used.databases
+        else:
+            databases = Databases(settings.geo, base, used.databases if used else None, part)
+            problems.extend(databases.problems)
+            for database in databases.in_use if databases.problems else ():
+                files.path(database.place.path)
+        if policies is None or keys is None or proxies is None or problems:
             raise LoadError(problems)
-        self.policies, self.keys, self.databases = policies, keys, databases
+        self.policies, self.keys = policies, keys
+        self.proxies, self.databases = proxies, databases
 
     def exemptions(self) -> Iterator[tuple[str, Exemption]]:
         """Yield every exemption in the key store, each with the id of a key it belongs to.
@@ -141,22 +138,23 @@ class Configured:
             raise LoadError([str(error)]) from None
 
     @property
-    def parts(self) -> tuple[Part[PolicySet], Part[KnownKeys], Part[Databases]]:
+    def parts(self) -> tuple[Part[Any], ...]:
         """Everything that is renewed on its own."""
-        return self.policies, self.keys, self.databases
+        lists = (self.proxies,) if self.settings.client_address.lists else ()
+        return self.policies, self.keys, *lists, *self.databases.parts
 
     def snapshot(self) -> Snapshot:
         """Put together what is in force."""
         settings, known = self.settings, self.keys.value
         return Snapshot(
             policies=self.policies.value,
-            address=settings.client_address.resolver(),
-            locator=_locator(self.databases.value, settings.geo),
+            address=settings.client_address.resolver(self.proxies.value),
+            locator=self.databases.locator(),
             extractors=tuple(one.extractor() for one in settings.keys.extract),
             digester=known.digester,
             keys=known.store,
-            database_type=self.databases.value.country.type,
-            database_built=self.databases.value.country.built,
+            database_type=self.databases.type,
+            database_built=self.databases.built,
             defer_errors=settings.on_error == "defer",
         )
 
@@ -221,9 +219,8 @@ class State:
             self._configured.reload()
             if self.configured is not before:
                 self._snapshot = self.configured.snapshot()
-                return
             for part in self.configured.parts:
-                if part.reload():
+                if part in before.parts and part.reload():
                     self._snapshot = self.configured.snapshot()
 
     def _settle(self) -> None:
@@ -241,15 +238,21 @@ def _configured(
     files: Files, path: Path, used: Configured | None, reloaded: Reloaded
 ) -> Configured:
     settings = check(parse(str(path), files.text(path)), Settings)
-    if used and _listening(settings) != _listening(used.settings):
-        _LOG.warning("%s: changes under listen, engine and tls need a restart", path)
+    if used and (changed := need_restart(used.settings, settings)):
+        _LOG.warning("%s: changes under %s need a restart", path, ", ".join(changed))
     if used and settings == used.settings:
         return used  # Its parts are renewed on their own.
     return Configured(settings, path.parent, files, used, reloaded)
 
 
-def _listening(settings: Settings) -> tuple[object, ...]:
-    return settings.listen, settings.engine, settings.tls
+def need_restart(before: Settings, now: Settings) -> tuple[str, ...]:
+    """Name the sections that have changed and that a process looks at when it starts."""
+    return tuple(one for one in AT_START if getattr(before, one) != getattr(now, one))
+
+
+def _store(settings: Settings) -> tuple[object, ...]:
+    keys = settings.keys
+    return keys.store, keys.cache, keys.lookup, keys.on_store_error
 
 
 def _policies(files: Files, base: Path, name: str) -> PolicySet:
@@ -259,6 +262,13 @@ def _policies(files: Files, base: Path, name: str) -> PolicySet:
         return files.path(path.parent / listed).read_text(encoding="utf-8")
 
     return policy.load(str(path), files.text(path), read)
+
+
+def _proxies(files: Files, base: Path, written: ClientAddress) -> tuple[Network, ...]:
+    def read(listed: str) -> tuple[Network, ...]:
+        return range_list.read(str(base / listed), files.text(base / listed))
+
+    return written.proxies(read)
 
 
 def _keys(files: Files, base: Path, written: Keys, used: KnownKeys | None) -> KnownKeys:
@@ -275,39 +285,3 @@ def _keys(files: Files, base: Path, written: Keys, used: KnownKeys | None) -> Kn
     store = CachedStore(opening.name(written.store), source, written.limits())
     counter = SharedCounter(partial(opening.register, written.store, base, PATIENCE))
     return KnownKeys(digester, store, (store, counter), counter)
-
-
-def _databases(files: Files, base: Path, written: Geo, used: Databases | None) -> Databases:
-    now = datetime.now(UTC)
-    probes = {ip_address(address): country for address, country in written.probes.items()}
-    gates = (
-        (written.country, Gate("country", probes)),
-        (written.asn, Gate("asn")),
-        (written.anonymous, Gate("anonymous")),
-    )
-    opened: dict[str, Database] = {}
-    for name, gate in gates:
-        if name is not None:
-            path = files.path(base / name)
-            opened[name] = Database.open(path, require_c_extension=written.require_c_extension)
-            gate.check(opened[name], now=now, in_use=used.opened.get(name) if used else None)
-    _warn_of(opened[written.country], written, now)
-    others = [[opened[name]] if name else [] for name in (written.asn, written.anonymous)]
-    return Databases(opened[written.country], opened, Locator([opened[written.country]], *others))
-
-
-def _warn_of(database: Database, written: Geo, now: datetime) -> None:
-    """Say what an operator should know of the country database."""
-    if database.reader != "c":
-        _LOG.warning("the C extension of maxminddb is missing: look-ups take 15 times as long")
-    if written.max_age is not None and now - database.built > written.max_age:
-        days = (now - database.built).days
-        _LOG.warning("%s is %d days old, more than geo.max_age allows", database.path, days)
-
-
-def _locator(databases: Databases, written: Geo) -> LocatorPort:
-    """Return what locates clients, with what staleness makes of it."""
-    if written.max_age is None or written.on_stale == "serve":
-        return databases.locator
-    until = databases.country.built + written.max_age
-    return UnknownWhenStale(databases.locator, until, lambda: datetime.now(UTC))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from regiongate.geo.rehearsed import HANDED_DOWN
 from regiongate.runtime.config import Settings
 from regiongate.runtime.report import Ledger, Report
 
@@ -95,6 +96,7 @@ class Supervisor:
         self._notice = settings.shutdown.notice.total_seconds()
         shutdown = settings.shutdown.notice + settings.shutdown.grace
         self._stop_within = shutdown.total_seconds() + STOP_MARGIN
+        self._rehearsed: tuple[str, ...] = ()
         self._stopping = asyncio.Event()
         self._turns = asyncio.Lock()
         self._tasks = set[asyncio.Task[None]]()
@@ -198,7 +200,11 @@ class Supervisor:
         reading, writing = os.pipe()
         try:
             process = child.process = await asyncio.create_subprocess_exec(
-                *self._command(child, writing), stdin=self._alive, pass_fds=(writing,)
+                *self._command(child, writing),
+                stdin=self._alive,
+                pass_fds=(writing,),
+                # What one worker has done the next need not do again.
+                env={**os.environ, HANDED_DOWN: " ".join(self._rehearsed)},
             )
         finally:
             os.close(writing)
@@ -242,6 +248,7 @@ class Supervisor:
         if report.serving:
             child.ready.set()
         child.heard.set()
+        self._rehearsed = report.rehearsed or self._rehearsed
         self.ledger.heard(report)
 
     # --------------------------------------------------------------------------- in turn

@@ -12,22 +12,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from regiongate import __version__
-from regiongate.extauthz.service import Authorization, Event, Metadata
+from regiongate.extauthz.evidence import Metadata
+from regiongate.extauthz.service import Authorization, Event
+from regiongate.geo import rehearsed
 from regiongate.keys.cache import CachedStore, Counts
-from regiongate.runtime import config, engines, tls
-from regiongate.runtime.background import kept_running
+from regiongate.runtime import config, engines, tls, usage
+from regiongate.runtime.background import Background, kept_running
 from regiongate.runtime.files import LoadError
 from regiongate.runtime.limits import Calls
+from regiongate.runtime.parent import Post
 from regiongate.runtime.report import Report
-from regiongate.runtime.state import State
+from regiongate.runtime.state import State, need_restart
 from regiongate.telemetry import metrics, privacy
 from regiongate.telemetry.decision_log import STDOUT, DecisionLog
 from regiongate.telemetry.metrics import Gauge, Labels, Metrics, Tally
+from regiongate.telemetry.wiring import Wiring
 
 if TYPE_CHECKING:
     from regiongate.telemetry.tracing import Tracing
@@ -37,6 +40,9 @@ POLL_SECONDS: Final = 0.4
 
 FLUSH_SECONDS: Final = 0.05
 """How long the last answers may take from the handler to the wire."""
+
+LOG_SECONDS: Final = 4.0
+"""How long the decision log may take for its last lines, at most; less than a parent waits."""
 
 _KEY_COUNTS: Final[Mapping[str, tuple[metrics.Family, Labels]]] = {
     "hits": (metrics.KEY_CACHE, ("hit",)),
@@ -50,14 +56,20 @@ _KEY_COUNTS: Final[Mapping[str, tuple[metrics.Family, Labels]]] = {
 _LOG: Final = logging.getLogger(__name__)
 
 Observer = Callable[[Event], None]
+Received = Callable[[Metadata], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """Which worker a process is, and where it listens."""
+class Polling:
+    """Takes over files that change."""
 
-    worker: int
-    address: str
+    state: State
+
+    async def run(self) -> None:
+        """Look at them again and again."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.to_thread(self.state.poll)
 
 
 class Worker:
@@ -70,7 +82,6 @@ class Worker:
 
     Raises:
         DocumentError, LoadError: a file cannot be used, the decision log's among them.
-        EngineError: the engine that is asked for is not installed, or tracing is not.
     """
 
     def __init__(self, path: Path, post: Post | None, closing: ExitStack) -> None:
@@ -78,7 +89,9 @@ class Worker:
         self._state = State(path, self._reloaded)
         self._settings = settings = self._state.configured.settings
         self._post = post or Post(0, settings.listen.grpc[0])
-        self._log = self._decision_log(path.parent, closing)
+        show, shown = self._address_privacy(path.parent)
+        self._log = self._decision_log(path.parent, show, closing)
+        self._wiring = Wiring(show, shown)
         self._engine = engines.choose(settings.engine, tls=settings.tls is not None)
         self._reloads = 0
         self._serving = False
@@ -93,6 +106,11 @@ class Worker:
             socket_mode=settings.listen.socket_mode,
         )
 
+    @property
+    def calls(self) -> Calls:
+        """What answers calls: all of a Check's way but the engine."""
+        return self._calls
+
     async def serve(self, ready: Callable[[], None]) -> None:
         """Answer Checks until SIGTERM or SIGINT; SIGHUP reloads every file.
 
@@ -104,15 +122,14 @@ class Worker:
         """
         stop = asyncio.Event()
         self._listen_to_signals(stop)
-        async with kept_running(self._state.background):
+        own: tuple[Background, ...] = (Polling(self._state), *([self._log] if self._log else []))
+        async with kept_running(lambda: (*own, *self._state.background())):
             (bound,) = await self._server.start([self._post.address])
             self._post = Post(self._post.worker, bound)
             self._count_keys()
-            polling = asyncio.create_task(self._poll())
             self._serving = True
             ready()
             await stop.wait()
-            polling.cancel()
             await self._stop()
 
     def report(self) -> Report:
@@ -128,7 +145,9 @@ class Worker:
             problems=tuple(self._problems()),
             info=self._info(),
             gauges=tuple(self._gauges()),
+            rehearsed=tuple(self._rehearsed()),
             tally=self._tally,
+            wiring=self._wiring.observation(self._state.configured.settings.client_address.source),
         )
 
     async def _stop(self) -> None:
@@ -147,38 +166,49 @@ class Worker:
 
     # ------------------------------------------------------------------------- composition
 
-    def _decision_log(self, base: Path, closing: ExitStack) -> DecisionLog | None:
+    def _address_privacy(self, base: Path) -> tuple[privacy.Privacy, str]:
+        """Return how much of addresses is shown, and what that is called.
+
+        Who keeps no decision log has not asked for addresses to be kept.
+        """
         written = self._settings.decision_log
         if written is None:
-            return None
+            return privacy.truncated, "truncated"
         secret = b""
         if written.hmac_key_file is not None:
             secret = config.text(base / written.hmac_key_file).strip().encode()
             if len(secret) < privacy.SECRET_BYTES:
                 expected = f"expected at least {privacy.SECRET_BYTES} bytes (got {len(secret)})"
                 raise LoadError([f"{base / written.hmac_key_file}: {expected}"])
+        return privacy.chosen(written.address, secret), written.address
+
+    def _decision_log(
+        self, base: Path, address: privacy.Privacy, closing: ExitStack
+    ) -> DecisionLog | None:
+        written = self._settings.decision_log
+        if written is None:
+            return None
         path = None if written.path == STDOUT else base / written.path
-        address = privacy.chosen(written.address, secret)
         try:
             log = DecisionLog(path, written.sample_allowed, address)
         except OSError as error:
             raise LoadError(
                 [f"{path}: expected a file that can be written ({error.strerror})"]
             ) from None
-        closing.callback(log.close)
+        closing.callback(log.close, min(LOG_SECONDS, self._settings.shutdown.grace.total_seconds()))
         return log
 
     def _composed(self, closing: ExitStack) -> Calls:
         settings, snapshot = self._settings, self._state.snapshot
         counted = Metrics(self._tally, countries=settings.metrics.countries)
-        observers = [counted.record, self._state.strike]
+        observers = [counted.record, self._state.strike, self._wiring.record]
         observers += [self._log.write] if self._log else []
-        received: Callable[[Metadata], None] | None = None
+        received: Received = self._wiring.begin
         if settings.tracing is not None:
             tracing = _tracing(settings.tracing)
             closing.callback(tracing.close)
             observers.append(tracing.record)
-            received = tracing.begin
+            received = _both(tracing.begin, self._wiring.begin)
         record = _each(observers)
         return Calls(
             Authorization(snapshot, record),
@@ -215,11 +245,6 @@ class Worker:
         self._state.reload()
         self._reloads += 1
 
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            await asyncio.to_thread(self._state.poll)
-
     def _reloaded(self, part: str, done: bool) -> None:  # noqa: FBT001 a port of two words
         self._tally.count(metrics.RELOADS, (part, "taken" if done else "refused"))
 
@@ -229,23 +254,24 @@ class Worker:
         for part, problem in self._state.problems.items():
             if problem:
                 yield f"the last reload of the {part} failed: {problem}"
-        if self._stale():
-            built = self._state.configured.databases.value.country.built
+        databases = self._state.configured.databases
+        if databases.stale:
+            oldest = min(databases.country, key=lambda one: one.built)
             use = self._state.configured.settings.geo.on_stale
-            yield f"the country database is of {built:%Y-%m-%d}, older than geo.max_age ({use})"
+            yield (
+                f"the country database {oldest.path.name} is of {oldest.built:%Y-%m-%d}, "
+                f"older than geo.max_age ({use})"
+            )
+        if changed := need_restart(self._settings, self._state.configured.settings):
+            yield f"changes under {', '.join(changed)} need a restart"
         if self._log is not None and self._log.failing:
             yield "the decision log cannot be written"
-
-    def _stale(self) -> bool:
-        configured = self._state.configured
-        allowed = configured.settings.geo.max_age
-        built = configured.databases.value.country.built
-        return allowed is not None and datetime.now(UTC) - built > allowed
+        if scarce := usage.problem():
+            yield scarce
 
     def _info(self) -> Mapping[str, Any]:
         configured, settings = self._state.configured, self._settings
         policies, known = configured.policies.value, configured.keys.value
-        country = configured.databases.value.country
         log = settings.decision_log
         return {
             "version": __version__,
@@ -257,11 +283,7 @@ class Worker:
                 "policies": len(policies.policies),
                 "rules": sum(len(one.rules) for one in policies.policies.values()),
             },
-            "database": {
-                "file": country.path.name,
-                "type": country.type,
-                "built": country.built.isoformat(),
-            },
+            "databases": [one.told() for one in configured.databases.in_use],
             # Without its address, where a password may stand.
             "keys": {
                 "store": (configured.settings.keys.store or "none").partition(":")[0],
@@ -270,22 +292,31 @@ class Worker:
             "decision_log": log.path if log else "off",
         }
 
+    def _rehearsed(self) -> Iterator[str]:
+        for one in self._state.configured.databases.in_use:
+            if one.database.reader == "c":
+                yield rehearsed.entry(one.database.digest)
+
     def _gauges(self) -> Iterator[Gauge]:
         def gauge(family: metrics.Family, value: float, *labels: str) -> Gauge:
             return Gauge(family.name, (str(self._post.worker), *labels), value)
 
         configured = self._state.configured
-        country = configured.databases.value.country
         yield Gauge(metrics.BUILD.name, (__version__, _python(), self._engine), 1)
         yield gauge(metrics.IN_FLIGHT, self._calls.in_flight)
         yield gauge(metrics.POLICY, 1, configured.policies.value.digest)
-        yield gauge(metrics.DATABASE_BUILT, country.built.timestamp(), country.type)
-        yield gauge(metrics.STALE, self._stale())
+        for one in configured.databases.in_use:
+            labels = one.place.role, one.place.name
+            built = one.database.built.timestamp()
+            yield gauge(metrics.DATABASE_BUILT, built, *labels, one.database.type)
+            for objection in one.objections:
+                yield gauge(metrics.DATABASE_REFUSED, 1, *labels, objection)
+        yield gauge(metrics.STALE, configured.databases.stale)
         for part, problem in self._state.problems.items():
             yield gauge(metrics.FAILING, bool(problem), part)
         if self._log is not None:
             yield gauge(metrics.QUEUED, self._log.queued)
-        yield from (gauge(family, value) for family, value in _usage())
+        yield from (gauge(family, value) for family, value in usage.measured())
 
     def _count_keys(self) -> None:
         """Copy what the key store's memory has counted, on top of what earlier ones had."""
@@ -323,24 +354,21 @@ def _each(observers: Sequence[Observer]) -> Observer:
     return tell
 
 
+def _both(one: Received, other: Received) -> Received:
+    """Return what shows both the metadata of a Check."""
+
+    def receive(metadata: Metadata) -> None:
+        one(metadata)
+        other(metadata)
+
+    return receive
+
+
 def _tracing(written: config.Tracing) -> Tracing:
-    try:
-        from regiongate.telemetry.tracing import Tracing  # noqa: PLC0415 an extra
-    except ImportError as error:
-        raise engines.EngineError(
-            f"tracing: expected the otel extra to be installed ({error})"
-        ) from None
+    from regiongate.telemetry.tracing import Tracing  # noqa: PLC0415 an extra
+
     return Tracing(written.endpoint, written.sample)
 
 
 def _python() -> str:
     return platform.python_version()
-
-
-def _usage() -> Iterator[tuple[metrics.Family, float]]:
-    """Measure the process, where the system tells."""
-    with contextlib.suppress(OSError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        yield metrics.MEMORY, pages * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError):
-        yield metrics.FILES, sum(1 for _ in Path("/proc/self/fd").iterdir())

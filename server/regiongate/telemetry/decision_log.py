@@ -16,6 +16,7 @@ import os
 import random
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ from regiongate.telemetry.record import record
 CAPACITY: Final = 10_000
 """Events that may wait to be written."""
 
+CAPACITY_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of lines that may wait to be written: a client decides how long a line is."""
+
 BATCH: Final = 500
 """Lines written at once; a failure costs no more than these."""
 
@@ -41,6 +45,11 @@ cost a busy service more than the writing."""
 
 PIECE: Final = 32
 """Lines made at once, which takes less time than anybody notices."""
+
+LOCK_TRIES: Final = 50
+LOCK_SECONDS: Final = 0.002
+"""How often, and how long after each other, it is tried to be alone with a file: other processes
+write for microseconds."""
 
 STDOUT: Final = "-"
 
@@ -77,6 +86,9 @@ class DecisionLog:
         self._address = address
         self._events: deque[Event] = deque()
         self._lines: deque[bytes] = deque()
+        # Bytes of lines, each counted by one thread.
+        self._made = 0
+        self._taken = 0
         self._waiting = threading.Event()
         self._closing = False
         self._reopen = threading.Event()
@@ -112,7 +124,7 @@ class DecisionLog:
         if plain and random.random() >= self._sample:  # noqa: S311 a sample, not a secret
             self.sampled_out += 1
             return
-        if len(self._events) + len(self._lines) >= CAPACITY:
+        if self.queued >= CAPACITY or self._made - self._taken > CAPACITY_BYTES:
             self._overflown += 1
             return
         self._events.append(event)
@@ -121,9 +133,10 @@ class DecisionLog:
         """Make lines of what gathers, until cancelled."""
         while True:
             await asyncio.sleep(GATHERED)
-            while self._events:
+            for _ in range(0, len(self._events), PIECE):
                 self._make_lines()
                 await asyncio.sleep(0)
+            self._waiting.set()
 
     def reopen(self) -> None:
         """Open the file anew before the next line, as logrotate needs it."""
@@ -143,8 +156,9 @@ class DecisionLog:
 
     def _make_lines(self) -> None:
         for _ in range(min(PIECE, len(self._events))):
-            self._lines.append(self._line(self._events.popleft()))
-        self._waiting.set()
+            line = self._line(self._events.popleft())
+            self._lines.append(line)
+            self._made += len(line)
 
     def _write_all(self) -> None:
         ended = False
@@ -153,7 +167,9 @@ class DecisionLog:
             self._waiting.clear()
             ended = self._closing
             while self._lines:
-                self._write([self._lines.popleft() for _ in range(min(BATCH, len(self._lines)))])
+                lines = [self._lines.popleft() for _ in range(min(BATCH, len(self._lines)))]
+                self._write(lines)
+                self._taken += sum(map(len, lines))
 
     def _line(self, event: Event) -> bytes:
         return orjson.dumps(self._record(event), option=_FORM)
@@ -215,12 +231,23 @@ def _alone(descriptor: int) -> Iterator[None]:
     A pipe takes no more than 4096 bytes at once without those of others in between. Where there are
     no locks, on some network file systems, lines may mix.
     """
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        yield
-        return
+    locked = _locked(descriptor)
     try:
         yield
     finally:
-        fcntl.lockf(descriptor, fcntl.LOCK_UN)
+        if locked:
+            fcntl.lockf(descriptor, fcntl.LOCK_UN)
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock a file, unless somebody keeps it: whoever may read it could, and end the log with it."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_SECONDS)
+        except OSError:
+            return False
+        else:
+            return True
+    return False

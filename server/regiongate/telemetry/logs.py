@@ -17,6 +17,8 @@ from typing import Any, Final, Literal, TextIO
 
 import orjson
 
+from regiongate.printable import printable
+
 Format = Literal["auto", "text", "json"]
 
 _OURS: Final = "regiongate"
@@ -84,7 +86,11 @@ def _ended_by(kind: type[BaseException], error: BaseException | None, *_: object
 
 
 class _Text(logging.Formatter):
-    """`12:00:00 regiongate: message`; what is not ours, or not just information, says so."""
+    """`12:00:00 regiongate: message`; what is not ours, or not just information, says so.
+
+    Messages quote what others have written. Nothing in one is an order to a terminal, and what
+    follows on lines of its own is indented, so that it is not taken for another message.
+    """
 
     def __init__(self, worker: int | None) -> None:
         super().__init__(datefmt="%H:%M:%S")
@@ -95,7 +101,8 @@ class _Text(logging.Formatter):
         name = _OURS if record.name.startswith(_OURS) else record.name
         head = f"{self.formatTime(record, self.datefmt)}{level} {name}{self._worker}"
         trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{head}: {record.getMessage()}{trace}"
+        lines = f"{head}: {record.getMessage().rstrip()}{trace}".split("\n")
+        return "\n  ".join(map(printable, lines))
 
 
 class _Json(logging.Formatter):

@@ -12,6 +12,9 @@ from regiongate.extauthz.service import Event, Judged, Snapshot
 from regiongate.extauthz.wire import Check
 from regiongate.facts import Source
 
+LONGEST: Final = 2048
+"""Characters of a text that a client chooses; what is longer is cut."""
+
 
 def record(event: Event) -> dict[str, Any]:
     """Make the record of an answered Check; times in it are datetimes, of UTC."""
@@ -55,10 +58,10 @@ _KEY: Final = ("id", "org", "status", "presented", "problem")
 
 def _request(check: Check) -> dict[str, Any]:
     written: dict[str, Any] = {}
-    _add(written, "method", check.method)
-    _add(written, "host", check.host)
-    _add(written, "path", check.path)
-    _add(written, "request_id", check.text("x-request-id"))
+    _add(written, "method", check.method[:LONGEST])
+    _add(written, "host", check.host[:LONGEST])
+    _add(written, "path", check.path[:LONGEST])
+    _add(written, "request_id", check.text("x-request-id")[:LONGEST])
     _add(written, "trace_id", _trace_id(check.text("traceparent")))
     return written
 

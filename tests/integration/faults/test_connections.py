@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.deployment import deploy, question, read
 from tests.integration.faults import wire
-from tests.integration.faults.probe import ENGINES, SOAK, figure, probing
+from tests.integration.faults.probe import ENGINES, OWN, SOAK, figure, probing
 from tests.integration.process import NO_PROXY, PATIENCE, Process, serving, until
 
 TIMES = 10 if SOAK else 1
@@ -178,26 +178,34 @@ def test_headers_without_number_are_denied(served: tuple[str, Process]) -> None:
     assert process.ask(question(headers=dict(list(many.items())[:900]))).status == 200
 
 
-@pytest.mark.soak
 def test_running_out_of_file_descriptors_ends_no_connection(served: tuple[str, Process]) -> None:
     """Those that are there are answered; new ones are, once there are descriptors again."""
     engine, process = served
-    in_use = sum(1 for _ in Path(f"/proc/{process.child.pid}/fd").iterdir())
     pid, kind = process.child.pid, resource.RLIMIT_NOFILE
     before = resource.prlimit(pid, kind)
-    resource.prlimit(pid, kind, (in_use + 8, before[1]))
-    with ExitStack() as closing, probing(process) as probe:
-        for _ in range(40):
-            closing.enter_context(wire.connected(process)).sendall(wire.HELLO)
-        until(lambda: len(probe.taken) > 200 * TIMES, "Checks are answered all the same")
-    resource.prlimit(pid, kind, before)
-    figure(engine, "no file descriptors left", probe)
+    with probing(process) as probe:
+        until(lambda: len(probe.taken) > 2, "the probe is connected")
+        in_use = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+        resource.prlimit(pid, kind, (in_use + 8, before[1]))
+        with ExitStack() as closing:
+            for _ in range(40):
+                closing.enter_context(wire.connected(process)).sendall(wire.HELLO)
+            waiting = closing.enter_context(wire.connected(process))
+            waiting.sendall(wire.HELLO)
+            seen = len(probe.taken)
+            until(lambda: len(probe.taken) > seen + 100 * TIMES, "Checks are answered all the same")
+            assert wire.heard(waiting, 0.2) == b""
+            resource.prlimit(pid, kind, before)
+            # Without another attempt of its own: it was waiting to be accepted.
+            took = until(lambda: wire.heard(waiting, 0.05) != b"", "what waited is served")
+        took_new = until(lambda: _answers(process), "a new connection is served")
+    said = f"no file descriptors left; {took:.1f} s after, what waited is served, {took_new:.1f} s"
+    figure(engine, f"{said} later a new one", probe)
     assert probe.failed == []
-    until(lambda: _answers(process), "a new connection is served")
 
 
 def _answers(process: Process) -> bool:
-    with grpc.insecure_channel(wire.target(process), options=NO_PROXY) as channel:
+    with grpc.insecure_channel(wire.target(process), options=OWN) as channel:
         check = channel.unary_unary("/envoy.service.auth.v3.Authorization/Check", bytes, bytes)
         try:
             return read(check(question(), timeout=5)).status == 200

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.integration.faults.probe import SOAK
-from tests.integration.faults.proxied import Proxied, proxied
+from tests.integration.faults.probe import figure
+from tests.integration.faults.proxied import Load, Proxied, proxied
 from tests.integration.process import until
 
 ENGINES = ("native", "grpcio")
-WORKERS = (0, 1) if SOAK else (0,)
-TIMES = 5 if SOAK else 1
+WORKERS = (0, 1)
+TIMES = 5
+FROZEN_SECONDS = 1.0
+"""Ten times what a try may take, and less than it takes the parent to replace a worker."""
 
 
 @pytest.fixture(params=ENGINES)
@@ -39,34 +44,71 @@ def replaced(running: Proxied, worker: int, number: signal.Signals) -> None:
     )
 
 
+def during(running: Proxied, happens: Callable[[], object]) -> Load:
+    """Return what became of requests before, while and after something happened."""
+    with running.load() as load:
+        until(lambda: load.total > 50, "requests")
+        happens()
+        seen = load.total
+        until(lambda: load.total > seen + 50, "more")
+    return load
+
+
+def freeze(running: Proxied, worker: int) -> None:
+    """Let a worker hang for a moment."""
+    pid = running.workers.workers()[worker]
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(FROZEN_SECONDS)
+    os.kill(pid, signal.SIGCONT)
+
+
+def restart(running: Proxied) -> None:
+    """Have every worker replaced, one after the other."""
+    before = set(running.workers.workers().values())
+    running.workers.signal(signal.SIGUSR2)
+    until(
+        lambda: len(now := set(running.workers.workers().values())) == 2 and not now & before,
+        "both are restarted",
+        within=60,
+    )
+
+
+def judged(engine: str, told: Iterable[tuple[str, Load]]) -> list[str]:
+    """Print what became of requests, and name what cost any of them."""
+    bad = []
+    for what, load in told:
+        figure(
+            engine,
+            f"{what}: {load.total} requests, {load.lost} lost, {load.wrong} wrong,"
+            f" slowest {load.slowest * 1000:.0f} ms",
+            "",
+        )
+        bad += [what] * bool(load.lost or load.wrong)
+    return bad
+
+
+def test_no_request_is_lost_when_a_worker_hangs_or_dies(engine: str, tmp_path: Path) -> None:
+    """Frozen for a while, killed, and stopped: requests go to the one that is there."""
+    with proxied(tmp_path, engine) as running:
+        told = [
+            ("frozen", during(running, lambda: freeze(running, 0))),
+            ("SIGKILL", during(running, lambda: replaced(running, 0, signal.SIGKILL))),
+            ("SIGTERM", during(running, lambda: replaced(running, 1, signal.SIGTERM))),
+        ]
+    assert judged(engine, told) == []
+
+
 @pytest.mark.soak
 def test_no_request_is_lost_whatever_happens_to_a_worker(engine: str, tmp_path: Path) -> None:
-    """Stopped, killed, hanging and restarted in turn: requests go to the one that is there."""
+    """Stopped, killed, hanging and restarted in turn, each worker again and again."""
     with proxied(tmp_path, engine) as running:
-        told = []
-        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP) * TIMES:
-            for worker in WORKERS:
-                with running.load() as load:
-                    until(lambda load=load: load.total > 50, "requests")  # type: ignore[misc]
-                    replaced(running, worker, number)
-                    seen = load.total
-                    until(lambda load=load, seen=seen: load.total > seen + 50, "more")  # type: ignore[misc]
-                told.append((f"{number.name} of worker {worker}", load))
-        before = set(running.workers.workers().values())
-        with running.load() as load:
-            running.workers.signal(signal.SIGUSR2)
-            until(
-                lambda: (
-                    len(now := set(running.workers.workers().values())) == 2 and not now & before
-                ),
-                "both are restarted",
-                within=60,
+        told = [
+            (
+                f"{number.name} of worker {worker}",
+                during(running, partial(replaced, running, worker, number)),
             )
-        told.append(("restart in turn", load))
-    for what, load in told:
-        print(
-            f"\n{engine}, {what}: {load.total} requests, {load.lost} lost, {load.wrong} wrong,"
-            f" slowest {load.slowest * 1000:.0f} ms",
-            end="",
-        )
-    assert [what for what, load in told if load.lost or load.wrong] == []
+            for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP) * TIMES
+            for worker in WORKERS
+        ]
+        told.append(("restart in turn", during(running, lambda: restart(running))))
+    assert judged(engine, told) == []

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +30,12 @@ class Server:
 
     Attributes:
         folder: of its socket and its data; short, as a socket's path may not be long.
+        arguments: further ones of its command line.
     """
 
     binary: str
     folder: Path
+    arguments: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -54,6 +56,7 @@ class Server:
                 *("--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)),
                 *("--appendonly", "yes", "--save", "", "--daemonize", "no"),
                 *("--loglevel", "warning", "--logfile", str(self.folder / "log")),
+                *self.arguments,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -64,7 +67,8 @@ class Server:
                 try:
                     client.ping()
                 except redis.ConnectionError:
-                    assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                    in_time = self.process.poll() is None and time.monotonic() < deadline
+                    assert in_time, (self.folder / "log").read_text()
                     time.sleep(0.01)
                 else:
                     return
@@ -99,9 +103,9 @@ class Server:
 
 
 @contextmanager
-def running(binary: str, folder: Path) -> Iterator[Server]:
+def running(binary: str, folder: Path, *arguments: str) -> Iterator[Server]:
     """Run a server."""
-    server = Server(binary, folder)
+    server = Server(binary, folder, arguments)
     server.start()
     try:
         yield server

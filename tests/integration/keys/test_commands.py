@@ -20,6 +20,8 @@ from tests.integration.keys.made_up import digest
 
 SECRET = "sk-live-4Qm7RzT1vBn8XcW2LpKd"
 PEPPER = "pepper-that-nobody-may-see"
+MISTYPED = "rg_0123456789abcdefghijABCDEFGHIJ01234567"
+"""It looks like a new key; its checksum is another."""
 
 Run = Callable[..., Result]
 
@@ -49,7 +51,7 @@ def test_a_new_key_is_printed_once(run: Run) -> None:
     """It is all of standard output, is recognised, and is kept as a digest."""
     key = run("add", "a").stdout.strip()
     assert key.startswith("rg_")
-    assert not minting.is_mistyped(key)
+    assert not minting.is_mistyped(key.encode())
     found = json.loads(run("show", "--key", "--json", given=key).stdout)
     assert found["id"] == "a"
     assert found["display"] == f"{key[:7]}…{key[-4:]}"
@@ -62,8 +64,8 @@ def test_a_new_key_is_printed_once(run: Run) -> None:
 def test_a_key_that_somebody_has(run: Run, tmp_path: Path) -> None:
     """It is read from standard input or from a file, or its digest is given."""
     run("add", "a", "--key", given=SECRET)
-    (tmp_path / "key").write_text(f"{SECRET}2\n")
-    run("add", "b", "--key-file", str(tmp_path / "key"))
+    (tmp_path / "given-key").write_text(f"{SECRET}2\n")
+    run("add", "b", "--key-file", str(tmp_path / "given-key"))
     run("add", "c", "--digest", f"sha256:{digest('c').hex()}")
     assert shown(run, "a")["digest"] == Digester().write(digest(SECRET))
     assert shown(run, "b")["digest"] == Digester().write(digest(f"{SECRET}2"))
@@ -80,7 +82,7 @@ REFUSED = {
     ),
     "a mistyped key": (
         ("add", "b", "--key"),
-        "rg_0123456789abcdefghijABCDEFGHIJ0123456789",
+        MISTYPED,
         1,
         "expected a key as it was printed: after rg_ it has a checksum",
     ),
@@ -259,6 +261,7 @@ BAD_LINES = [
     {"organisation": "acme", "status": "active"},
     {"id": "a", "key": "k5"},
     {"id": "g"},
+    {"id": "h", "key": MISTYPED},
 ]
 SAID = """\
 2: digest: expected sha256: or hmac-sha256: and 64 hexadecimal digits
@@ -270,27 +273,28 @@ SAID = """\
 7: acme.status: expected no key of this name here
 8: a: expected an id that is new
 9: digest: expected this key, got nothing
-10: expected JSON, and it is none from 0 on
+10: expected a key as it was printed: after rg_ it has a checksum
+11: expected JSON, and it is none from 0 on
 """
 
 
 def test_every_bad_line_is_told(run: Run, tmp_path: Path) -> None:
     """With its number; nothing of the file is added, and no key in it is told."""
-    path = tmp_path / "keys.jsonl"
+    path = tmp_path / "given.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in BAD_LINES) + "oops\n")
     found = run("import", str(path), code=1)
     told = found.stderr.replace(f"{path}:", "").splitlines()
     assert [one.strip().split("; did")[0] for one in told[:-1]] == [
         one.split("; did")[0] for one in SAID.splitlines()
     ]
-    assert told[-1] == "10 lines are wrong; nothing was added"
+    assert told[-1] == "11 lines are wrong; nothing was added"
     assert SECRET not in found.output
     assert run("export", "--format", "jsonl").stdout == ""
 
 
 def test_import_and_replace(run: Run, tmp_path: Path) -> None:
     """--dry-run changes nothing; what is there is replaced when that is asked for."""
-    path = tmp_path / "keys.csv"
+    path = tmp_path / "given.csv"
     path.write_text(f"id,key,plan\na,{SECRET},gold\nb,{SECRET}2,\n")
     assert json.loads(run("import", str(path), "--dry-run", "--json").stdout)["added"] == 0
     assert json.loads(run("import", str(path), "--json").stdout) == {"added": 2, "problems": []}
@@ -311,15 +315,96 @@ def test_verify(run: Run) -> None:
     assert run("verify", code=1).stdout.splitlines() == [told]
 
 
+def test_a_history_is_pruned(run: Run) -> None:
+    """By a command that is recorded itself, and says how much it was."""
+    run("add", "a")
+    run("add", "b")
+    assert json.loads(run("history", "--prune-before", "2001-01-01", "--json").stdout) == {
+        "forgotten": 0
+    }
+    found = run("history", "--prune-before", "2999-01-01", "--why", "a year", "--by", "ann")
+    assert found.stderr == "1 changes are forgotten\n"
+    last = json.loads(run("history", "--json").stdout.splitlines()[-1])
+    assert (last["what"], last["who"], last["why"], last["id"]) == ("prune", "ann", "a year", "1")
+    refused = run("history", "a", "--prune-before", "2999-01-01", code=2)
+    assert "expected either ID or --prune-before" in refused.stderr
+
+
+# ---------------------------------------------------------------------------------- a key file
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """Return the URL of a key file."""
+    (tmp_path / "keys.yaml").write_bytes(deployment.keys())
+    return f"file:{tmp_path}/keys.yaml"
+
+
+def test_a_key_file_is_read_by_commands(file: str, tmp_path: Path) -> None:
+    """It is listed, shown and verified, and exported to a store as it is."""
+
+    def read(*arguments: str, given: str = "") -> str:
+        found = command("keys", *arguments, "--store", file, given=given)
+        assert found.exit_code == 0, found.output
+        return found.stdout
+
+    names = [json.loads(line)["id"] for line in read("list", "--json").splitlines()]
+    assert names == ["exempt", "narrow", "plain", "suspended"]
+    assert "team" in read("show", "exempt")
+    assert "id: plain" in read("show", "--key", given=deployment.PLAIN)
+    assert "acme" in read("org", "list")
+    assert json.loads(read("verify", "--json"))["valid"]
+    read("export", "-o", str(tmp_path / "all.jsonl"))
+    store = ["--store", f"sqlite:///{tmp_path}/keys.db"]
+    assert command("keys", "import", str(tmp_path / "all.jsonl"), *store).exit_code == 0
+    assert command("keys", "export", *store).stdout == read("export")
+
+
+CHANGES = {
+    "add": ("add", "a"),
+    "suspend": ("suspend", "plain"),
+    "reinstate": ("reinstate", "suspended"),
+    "organisation": ("org", "set", "acme", "--plan", "gold"),
+    "prune": ("history", "--prune-before", "2999-01-01"),
+}
+
+
+@pytest.mark.parametrize("arguments", CHANGES.values(), ids=CHANGES)
+def test_a_key_file_is_changed_by_its_editor(
+    file: str, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """A command says so, and changes nothing."""
+    found = command("keys", *arguments, "--store", file)
+    assert found.exit_code == 2
+    assert found.output == (
+        f"{tmp_path}/keys.yaml: expected a store that commands can change;"
+        " this is a key file: edit it, and it is read again\n"
+    )
+    assert (tmp_path / "keys.yaml").read_bytes() == deployment.keys()
+
+
+def test_what_is_wrong_with_a_key_file(tmp_path: Path) -> None:
+    """`verify` tells every mistake and its line; the others say what they cannot read."""
+    path = tmp_path / "keys.yaml"
+    path.write_text("version: 1\nkeys:\n  - {id: a, digest: x, plam: y}\n")
+    found = command("keys", "verify", "--store", f"file:{path}")
+    assert found.exit_code == 1
+    assert f"{path}:3: keys[0].plam: expected no key of this name" in found.stdout
+    assert command("keys", "list", "--store", f"file:{path}").exit_code == 2
+    path.write_bytes(deployment.keys())
+    found = command("keys", "history", "--store", f"file:{path}")
+    assert found.stderr == f"{path}: expected a store with a history, and this is a key file\n"
+
+
 # ------------------------------------------------------------------------------ configuration
 
 
 def configured(folder: Path, **keys: Any) -> list[str]:
     """Write a configuration with a pepper, and return what names it on the command line."""
-    (folder / "pepper").write_text(f"{PEPPER}\n")
+    (folder / "given-pepper").write_text(f"{PEPPER}\n")
     (folder / "empty").write_text("")
-    extract = [{"header": "x-api-key"}]
-    written = {"extract": extract, "store": "sqlite:///keys.db", "pepper_file": "pepper", **keys}
+    usual = {"extract": [{"header": "x-api-key"}], "store": "sqlite:///keys.db"}
+    written = {**usual, "pepper_file": "given-pepper", **keys}
     return ["-c", str(deployment.deploy(folder, keys=written))]
 
 
@@ -368,8 +453,11 @@ def test_a_pepper_is_changed(tmp_path: Path) -> None:
 STORES = {
     "an unknown kind": ("ftp://x", "(got ftp:)"),
     "no path": ("sqlite://", "expected sqlite:///PATH, perhaps with ?mode=ro"),
-    "no server": ("redis://:hunter2@host:x/0", "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB]"),
-    "a key file": ("file:keys.yaml", "expected a store that commands can use"),
+    "no server": (
+        "redis://:hunter2@host:x/0",
+        "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB] or",
+    ),
+    "no key file": ("file:keys.yaml", "keys.yaml: expected a key file (No such file or directory)"),
     "nobody there": (
         "redis://:hunter2@127.0.0.1:1/0",
         "redis://:…@127.0.0.1:1/0: expected a store",

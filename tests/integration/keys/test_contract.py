@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -221,6 +222,38 @@ def test_history(register: Register) -> None:
     assert entries.read(second.after, KeyModel).plan == "gold"
     assert [one.id for one in register.history()] == ["a", "b", "a"]
     assert list(register.history("nobody")) == []
+
+
+async def test_a_history_is_pruned(register: Register, url: str) -> None:
+    """What is older is forgotten, and that is recorded; readers notice nothing."""
+    note = replace(NOTE, at=NOON + timedelta(days=1), what="prune")
+    added(register, "a", "b")
+    change_key(register, "a", lambda key: labelled(key, "x"), replace(NOTE, at=note.at))
+    async with following(url) as store:
+        before = await store.find(digest("a"))
+        assert register.prune(note.at, note) == 2
+        assert register.prune(note.at, note) == 0
+        assert [(one.kind, one.id) for one in register.history()] == [
+            (Kind.KEY, "a"),
+            (Kind.HISTORY, "2"),
+        ]
+        assert [one.note.what for one in register.history("a")] == ["test"]
+        assert list(register.history("b")) == []
+        assert await store.find(digest("a")) is before
+        lookups = store.counts.lookups
+        added(register, "c")
+        await until(lambda: _found(store, "c"))
+        assert await store.find(digest("a")) is before
+        assert store.counts.lookups - lookups <= 2
+
+
+def test_the_last_line_of_a_history_stays(register: Register) -> None:
+    """However old it is: readers know by it where they were."""
+    names = [f"k{number}" for number in range(1100)]
+    added(register, *names)
+    assert register.prune(NOON + timedelta(days=1), NOTE) == 1099
+    assert [one.id for one in register.history()] == [names[-1], "1099"]
+    assert register.key("k0") is not None
 
 
 # ------------------------------------------------------------------------------- many at once

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from tests.integration.keys.servers import Server
 STALE = Limits(ttl=timedelta(milliseconds=100))
 DENY = Limits(ttl=timedelta(milliseconds=100), deny_when_away=True)
 LONGEST = 0.25
-"""Seconds that a look-up may take on a machine that does much else; its deadline is 0.05."""
+"""Seconds that a look-up may take on a machine that does much else; its deadline is 0.1."""
 
 OUTAGES: dict[str, tuple[Callable[[Server], None], Callable[[Server], None]]] = {
     "stopped": (Server.kill, Server.start),
@@ -190,6 +192,80 @@ async def test_a_file_that_is_only_read(tmp_path: Path) -> None:
     assert str(refused.value) == (
         f"{path}: expected a key store that can be used (attempt to write a readonly database)"
     )
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Be nobody for a while, where the tests are run by root, whom no permission stops."""
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    else:
+        yield
+
+
+NOBODY = 65534
+
+
+def forbid_the_file(path: Path) -> None:
+    """Take the right to write a file."""
+    path.chmod(0o444)
+    path.parent.chmod(0o777)
+
+
+def forbid_the_folder(path: Path) -> None:
+    """Take the right to write a file, and to make others beside it."""
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+
+
+@pytest.fixture
+def readable(short: Path) -> Iterator[Path]:
+    """Return a store in a folder that everybody may look into."""
+    short.chmod(0o755)
+    folder = short / "keys"
+    folder.mkdir()
+    seed(f"sqlite:///{folder}/keys.db", "a").close()
+    yield folder / "keys.db"
+    folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("forbid", [forbid_the_file, forbid_the_folder])
+@pytest.mark.parametrize("options", ["", "?mode=ro"])
+async def test_a_file_that_may_only_be_read(
+    forbid: Callable[[Path], None], readable: Path, options: str
+) -> None:
+    """Without the right to write, Checks are answered, and a change is one clear error."""
+    forbid(readable)
+    url = f"sqlite:///{readable}{options}"
+    with unprivileged():
+        async with following(url) as store:
+            await until(lambda: _found(store, "a"))
+            assert await store.find(digest("b")) is None
+            assert not store.is_away
+        with pytest.raises(StoreError, match=r"keys\.db: expected a key store that can be used"):
+            opening.register(url, Path("/")).commit([adding("b", key("b"))], NOTE)
+
+
+async def test_a_change_of_a_file_that_may_only_be_read(readable: Path) -> None:
+    """What somebody else writes takes effect for those who may only read."""
+    forbid_the_folder(readable)
+    async with following(f"sqlite:///{readable}") as store:
+        # Root may write all the time; the reader opens the file as nobody.
+        with unprivileged():
+            await until(lambda: _found(store, "a"))
+            assert await store.find(digest("b")) is None
+            assert await store.find(digest("c")) is None
+        register = seed(f"sqlite:///{readable}", "b")
+        with unprivileged():
+            await until(lambda: _found(store, "b"))
+        register.commit([adding("c", key("c"))], NOTE)
+        register.close()
+        with unprivileged():
+            await until(lambda: _found(store, "c"))
 
 
 WRITER = """

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
+import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests import leaks
 from tests.integration import deployment
 from tests.integration.deployment import FRANCE, question
 from tests.integration.process import serving, until
@@ -16,37 +20,53 @@ KEY = "sk-live-4Qm7RzT1vBn8XcW2LpKd"
 UNKNOWN = "sk-live-9Zz8YyX7wWv6UuT5sSrQ"
 MALFORMED = "sk-live-7Hh6GgF5 eEd4CcB3aA"
 PEPPER = "pepper-6Jj5HhG4fFd3SsA2"
-SECRETS = (KEY, UNKNOWN, MALFORMED, PEPPER)
+MISTYPED = "rg_0123456789abcdefghijABCDEFGHIJ01234567"
+PAGES = ("metrics", "readyz", "info", "wiring")
+SECRETS = (MISTYPED, KEY, UNKNOWN, MALFORMED, PEPPER)
 
 
 @pytest.mark.parametrize("on_store_error", ["stale", "deny"])
 def test_nothing_is_written_that_is_secret(tmp_path: Path, on_store_error: str) -> None:
     """Not by commands, a server, its log, its decisions or its store, in good times and bad."""
-    (tmp_path / "pepper").write_text(PEPPER)
+    (tmp_path / "given-pepper").write_text(PEPPER)
     keys = {
         "extract": [{"header": "x-api-key"}],
         "store": "sqlite:///keys.db",
-        "pepper_file": "pepper",
+        "pepper_file": "given-pepper",
         "on_store_error": on_store_error,
     }
     log = {"path": "decisions.jsonl"}
-    config = deployment.deploy(tmp_path, keys=keys, decision_log=log)
+    listen = {"grpc": ["127.0.0.1:0"], "admin": "127.0.0.1:0"}
+    config = deployment.deploy(tmp_path, keys=keys, decision_log=log, listen=listen)
     said = _command(config, "add", "a", given=KEY) + _command(config, "add", "b", given=KEY)
     said += _command(config, "show", given=UNKNOWN) + _command(config, "show", given=KEY)
     with serving(config) as process:
         listed = Path(f"/proc/{process.child.pid}/cmdline").read_bytes()
-        for key in (KEY, UNKNOWN, MALFORMED):
+        for key in (KEY, UNKNOWN, MALFORMED, MISTYPED):
             process.ask(question(FRANCE, key))
         (tmp_path / "keys.db").rename(tmp_path / "elsewhere.db")
         until(lambda: "away" in process.said(), "the outage is noticed")
         for key in (KEY, UNKNOWN, MALFORMED, f"{KEY}2"):
             process.ask(question(FRANCE, key))
+        for page in PAGES:
+            (tmp_path / f"page-{page}").write_bytes(_fetch(process.said(), page))
         process.stop()
-    written = [path for path in tmp_path.iterdir() if path.is_file() and path.name != "pepper"]
-    assert {"decisions.jsonl", "stderr", "elsewhere.db"} <= {path.name for path in written}
+    files = (path for path in tmp_path.iterdir() if path.is_file())
+    written = [path for path in files if not path.name.startswith(leaks.GIVEN)]
+    assert {"decisions.jsonl", "stderr", "elsewhere.db", "page-metrics"} <= {
+        path.name for path in written
+    }
     everything = b"\n".join([said, listed, *(path.read_bytes() for path in written)])
     assert [secret for secret in SECRETS if secret.encode() in everything] == []
     assert [secret for secret in SECRETS if secret[8:20].encode() in everything] == []
+
+
+def _fetch(said: str, page: str) -> bytes:
+    found = re.search(r"admin ([^ ,]+):(\d+)", said)
+    assert found, said
+    with closing(http.client.HTTPConnection(found[1], int(found[2]), timeout=10)) as connection:
+        connection.request("GET", f"/{page}")
+        return connection.getresponse().read()
 
 
 def _command(config: Path, *arguments: str, given: str) -> bytes:

@@ -130,7 +130,7 @@ def test_info_says_what_is_in_force(running: Fleet) -> None:
     """For each worker: engine, policy, database, keys."""
     first, second = running.page("/info").json()["workers"]
     assert first["policy"] == second["policy"]
-    assert first["database"]["type"] == "Test-Country"
+    assert first["databases"][0]["type"] == "Test-Country"
     assert (first["engine"], first["keys"]["store"], first["tls"]) == ("native", "file", "off")
 
 

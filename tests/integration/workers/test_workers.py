@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import stat
@@ -16,6 +17,8 @@ import grpc
 import pytest
 
 from regiongate.extauthz.service import SERVICE
+from regiongate.geo import rehearsed
+from regiongate.geo.rehearsed import HANDED_DOWN
 from tests.integration.deployment import FRANCE, GERMANY, deploy, policy, question, rule
 from tests.integration.process import COMMAND, NO_PROXY, PATIENCE, until
 from tests.integration.workers.fleet import TWO, Fleet, alive, fleet
@@ -161,6 +164,37 @@ def test_a_reload_goes_from_worker_to_worker(tmp_path: Path) -> None:
         until(lambda: running.sample(name, part="settings", result="taken") == 2, "both tell")
 
 
+def test_what_a_reload_cannot_change_is_told(tmp_path: Path) -> None:
+    """By every worker, for as long as the file says otherwise than the process does."""
+    with fleet(tmp_path) as running:
+        config = tmp_path / "regiongate.yaml"
+        before = config.read_bytes()
+        config.write_bytes(
+            before + b"limits: {calls: 7}\ntracing: {endpoint: 'http://127.0.0.1:9'}\n"
+        )
+        told = [f"worker {n}: changes under limits, tracing need a restart" for n in (0, 1)]
+        until(lambda: running.page("/readyz").json()["problems"] == told, "both tell")
+        config.write_bytes(before)
+        until(lambda: running.page("/readyz").json()["problems"] == [], "nothing is left to tell")
+
+
+def test_what_one_worker_has_rehearsed_the_next_does_not_rehearse_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing can be remembered either: their parent hands it down."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    with fleet(tmp_path) as running:
+        told = [environment(pid)[HANDED_DOWN] for _, pid in sorted(running.workers().items())]
+        digest = hashlib.sha256((tmp_path / "country.mmdb").read_bytes()).hexdigest()
+    assert told == ["", rehearsed.entry(digest)]
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Return what a process was given at its start."""
+    lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
 def test_a_mistake_in_a_file_is_told_by_every_worker_and_changes_no_answer(tmp_path: Path) -> None:
     """The page that says what is not ready names the worker, the part and the reason."""
     with fleet(tmp_path) as running:
@@ -269,7 +303,10 @@ def test_what_cannot_be_served_is_told_once(
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize(("written", "mode"), [("0600", 0o600), ("0666", 0o666), (None, 0o660)])
+@pytest.mark.parametrize(
+    ("written", "mode", "engine"),
+    [("0600", 0o600, "native"), ("0666", 0o666, "grpcio"), (None, 0o660, "grpcio")],
+)
 def test_a_unix_socket_has_the_permissions_that_are_asked_for(
     written: str | None, mode: int, engine: str, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regiongate.keys import minting
 from regiongate.keys.digest import Digester
 
 SHA256 = {
@@ -122,3 +123,13 @@ def test_digests_by_the_other_algorithm(pepper: bytes, algorithm: str, message: 
 def test_a_digester_does_not_show_its_pepper(pepper: bytes, algorithm: str) -> None:
     """What a log or a traceback may print of a digester holds no secret."""
     assert repr(Digester(pepper)) == str(Digester(pepper)) == f"Digester({algorithm})"
+
+
+def test_a_mistyped_key_has_no_digest() -> None:
+    """A store is not asked about a key whose checksum is wrong; one from elsewhere has a digest."""
+    key = minting.mint()
+    mistyped = f"{key[:-1]}{'a' if key[-1] != 'a' else 'b'}"
+    for digester in (Digester(), Digester(b"pepper", Digester())):
+        assert digester.digests(mistyped.encode()) == ()
+        assert digester.digests(key.encode())
+        assert digester.digests(b"rg_from-elsewhere")

@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from regiongate.address import AddressSource, EnvoyMetadata, ForwardedFor, NamedHeader, Peer
+from regiongate.address import (
+    AddressSource,
+    EnvoyMetadata,
+    Forwarded,
+    ForwardedFor,
+    NamedHeader,
+    Peer,
+)
 from regiongate.documents import DocumentError, check, parse
+from regiongate.geo import Layout, Role
 from regiongate.keys.extraction import Extractor, FromHeader, FromMetadata
 from regiongate.runtime import config
 from regiongate.runtime.config import Settings
@@ -40,7 +48,7 @@ def test_little_has_to_be_said() -> None:
     assert (read.geo.country, read.policy, read.on_error) == ("country.mmdb", "policy.yaml", "deny")
     assert (read.listen.grpc, read.listen.admin) == (["127.0.0.1:9191"], None)
     assert (read.engine, read.tls, read.decision_log) == ("auto", None, None)
-    assert read.client_address.resolver() == EnvoyMetadata()
+    assert read.client_address.resolver(()) == EnvoyMetadata()
     assert (read.keys.extract, read.keys.store, read.keys.on_store_error) == ([], None, "stale")
     assert (read.geo.on_stale, read.geo.max_age, read.geo.probes) == ("serve", None, {})
 
@@ -58,6 +66,25 @@ ADDRESSES: dict[str, AddressSource] = {
     "{source: header, header: x-client, trusted_proxies: [10.1.1.1]}": NamedHeader(
         "x-client", (ip_network("10.1.1.1"),)
     ),
+    "{source: header, header: x-client, trusted_proxies: [10.1.1.1], accept: [port]}": NamedHeader(
+        "x-client", (ip_network("10.1.1.1"),), frozenset({"port"})
+    ),
+    "{source: xff, trusted_hops: 1, accept: [port, brackets, zone]}": ForwardedFor(
+        trusted_hops=1, accept=frozenset({"port", "brackets", "zone"})
+    ),
+    "{source: xff, trusted_proxies: [10.0.0.0/8, {file: cdn.txt}]}": ForwardedFor(
+        trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("192.0.2.0/24"))
+    ),
+    "{source: xff, trusted_proxies: [{file: cdn.txt}]}": ForwardedFor(
+        trusted_proxies=(ip_network("192.0.2.0/24"),)
+    ),
+    "{source: forwarded, trusted_hops: 1}": Forwarded(trusted_hops=1),
+    "{source: forwarded, trusted_proxies: [{file: cdn.txt}], accept: [zone]}": Forwarded(
+        trusted_proxies=(ip_network("192.0.2.0/24"),), accept=frozenset({"zone"})
+    ),
+    "{source: envoy, trusted_proxies: [{file: cdn.txt}]}": EnvoyMetadata(
+        trusted_proxies=(ip_network("192.0.2.0/24"),)
+    ),
     "{source: peer}": Peer(),
 }
 
@@ -65,7 +92,46 @@ ADDRESSES: dict[str, AddressSource] = {
 @pytest.mark.parametrize(("text", "source"), ADDRESSES.items())
 def test_one_thing_says_who_the_client_is(text: str, source: AddressSource) -> None:
     """The section is exactly one source of the address."""
-    assert settings(f"client_address: {text}").client_address.resolver() == source
+    written = settings(f"client_address: {text}").client_address
+    proxies = written.proxies(lambda _: [ip_network("192.0.2.0/24")])
+    assert written.resolver(proxies) == source
+
+
+DATABASES: dict[str, list[tuple[str, Layout | None]]] = {
+    "a.mmdb": [("a.mmdb", None)],
+    "[a.mmdb, b.mmdb]": [("a.mmdb", None), ("b.mmdb", None)],
+    "{path: a.mmdb}": [("a.mmdb", None)],
+    "{path: a.mmdb, layout: {}}": [("a.mmdb", None)],
+    "[a.mmdb, {path: b.mmdb, layout: country_code}]": [
+        ("a.mmdb", None),
+        ("b.mmdb", {"country": ("country_code",)}),
+    ],
+    "{path: a.mmdb, layout: geo.code}": [("a.mmdb", {"country": ("geo", "code")})],
+    "{path: a.mmdb, layout: [geo, 0, a.b]}": [("a.mmdb", {"country": ("geo", 0, "a.b")})],
+    "{path: a.mmdb, layout: []}": [("a.mmdb", {"country": ()})],
+    "{path: a.mmdb, layout: {country: cc, asn: as.number, as_org: [as, name]}}": [
+        ("a.mmdb", {"country": ("cc",), "asn": ("as", "number"), "as_org": ("as", "name")})
+    ],
+}
+
+
+@pytest.mark.parametrize(("text", "files"), DATABASES.items())
+def test_a_database_is_a_path_or_more(text: str, files: list[tuple[str, Layout | None]]) -> None:
+    """There may be several, each with a layout of its own."""
+    read = check(parse("f", f"geo: {{country: {text}}}\npolicy: p"), Settings).geo
+    assert [(one.path, one.layout_for("country")) for one in read.files("country")] == files
+    assert (read.files("asn"), read.files("anonymous")) == ([], [])
+
+
+def test_a_way_alone_leads_to_what_the_database_is_for() -> None:
+    """The same text is another layout where AS numbers are looked for."""
+    text = (
+        "geo: {country: c, asn: {path: a, layout: x}, anonymous: {path: b, layout: y}}\npolicy: p"
+    )
+    read = check(parse("f", text), Settings).geo
+    roles: list[Role] = ["asn", "anonymous"]
+    layouts = [one.layout_for(role) for role in roles for one in read.files(role)]
+    assert layouts == [{"asn": ("x",)}, {"anonymous": ("y",)}]
 
 
 EXTRACTORS: dict[str, Extractor] = {

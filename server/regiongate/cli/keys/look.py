@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -17,7 +18,11 @@ from regiongate.cli.keys import access
 from regiongate.cli.keys.access import Access
 from regiongate.keys import entries
 from regiongate.keys.record import EXPIRED, Status
-from regiongate.keys.register import Kept, Recorded
+from regiongate.keys.register import Kept, Note, Recorded
+
+
+def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    return None if text is None else options.moment(text)
 
 
 @click.command("list")
@@ -136,15 +141,26 @@ def print_fields(values: Mapping[str, Any], indent: str = "") -> None:
 
 @click.command()
 @click.argument("id", default="")
-@access.command
+@access.change
+@click.option(
+    "--prune-before",
+    metavar="MOMENT",
+    callback=_moment,
+    help="Forget what was changed before, of every key, and record that.",
+)
 @options.as_json
 def history(
     store: Access,
+    note: Note,
     *,
     id: str,  # noqa: A002 likewise
+    prune_before: datetime | None,
     as_json: bool,
 ) -> None:
     """Show every change of the key or organisation called ID, or of all; the oldest first."""
+    if prune_before is not None:
+        _prune(store, note, id, prune_before, as_json=as_json)
+        return
     for recorded in store.register.history(id):
         if as_json:
             click.echo(orjson.dumps(_as_json(recorded)))
@@ -155,6 +171,23 @@ def history(
             click.echo(f"{note.at:%Y-%m-%d %H:%M:%S} {note.who} {note.what} {subject}{why}")
             for name, (before, after) in _differences(recorded).items():
                 click.echo(f"    {name}: {_text(before)} -> {_text(after)}")
+
+
+def _prune(
+    store: Access,
+    note: Note,
+    id: str,  # noqa: A002 likewise
+    before: datetime,
+    *,
+    as_json: bool,
+) -> None:
+    if id:
+        raise click.UsageError("expected either ID or --prune-before")
+    forgotten = store.register.prune(before, replace(note, what="prune"))
+    if as_json:
+        access.print_json({"forgotten": forgotten})
+    else:
+        click.echo(f"{forgotten} changes are forgotten", err=True)
 
 
 def _as_json(recorded: Recorded) -> dict[str, Any]:

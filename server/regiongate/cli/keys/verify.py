@@ -13,6 +13,7 @@ from regiongate.cli.keys import access
 from regiongate.cli.keys.access import Access
 from regiongate.keys import entries
 from regiongate.keys.entries import EntryError, KeyModel, OrganisationModel
+from regiongate.keys.stores import StoreError
 
 
 @click.command()
@@ -20,7 +21,12 @@ from regiongate.keys.entries import EntryError, KeyModel, OrganisationModel
 @options.as_json
 def verify(store: Access, *, as_json: bool) -> None:
     """Check the store and every entry in it; exit 1 when something is wrong."""
-    problems = [*store.register.problems(), *_entries(store)]
+    problems = list(store.register.problems())
+    try:
+        problems += _entries(store)
+    except StoreError:
+        if not problems:
+            raise
     if as_json:
         access.print_json({"valid": not problems, "problems": problems})
     else:

@@ -76,23 +76,49 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "Tls.client_ca": "Clients must present a certificate that one of these has signed, PEM.",
     "Tls.clients": "The names of the clients that may ask; left out, all that are vouched for.",
     "ClientAddress.source": (
-        "envoy: metadata that Envoy writes; xff: X-Forwarded-For; header: one header; "
+        "envoy: metadata that Envoy writes; xff: X-Forwarded-For; forwarded: Forwarded (RFC 7239); "
+        "header: one header; "
         "peer: the TCP peer."
     ),
     "ClientAddress.metadata": "With envoy: the metadata's name.",
     "ClientAddress.header": "With header: the header's name, lower-case.",
-    "ClientAddress.trusted_hops": "With xff: how many proxies before Envoy are trusted.",
-    "ClientAddress.trusted_proxies": "With xff and header: the address ranges of trusted proxies.",
+    "ClientAddress.trusted_hops": (
+        "With xff and forwarded: how many proxies before Envoy are trusted."
+    ),
+    "ClientAddress.trusted_proxies": (
+        "The address ranges of trusted proxies, each written out or in a file of many."
+    ),
+    "ClientAddress.accept": (
+        "With xff and header, what proxies may write around an address: port, brackets, zone."
+    ),
+    "RangeFile.file": "A file of ranges: one a line, with # for comments, or a JSON list.",
     "ClientAddress.envoy_appends": (
         "With xff: whether this Envoy appends the peer to X-Forwarded-For."
     ),
-    "Geo.country": "The path of the MMDB file with countries.",
-    "Geo.asn": "The path of the MMDB file with AS numbers.",
-    "Geo.anonymous": "The path of the MMDB file with VPN, Tor, hosting and proxy networks.",
+    "Geo.country": "The MMDB files with countries, the most trusted first; or the path of one.",
+    "Geo.asn": "The MMDB files with AS numbers, likewise.",
+    "Geo.anonymous": "The MMDB files with VPN, Tor, hosting and proxy networks, likewise.",
+    "Geo.accept": "SHA-256 of files that are used even if older or smaller than the one in use.",
+    "DatabaseFile.path": "The path of an MMDB file.",
+    "DatabaseFile.layout": (
+        "Where its records have what it is for, as in country.iso_code; or that by field."
+    ),
     "Geo.max_age": "Older than this, a database is stale.",
     "Geo.on_stale": "serve: warn and go on; unknown: a stale database knows no country.",
     "Geo.probes": "Country by address: what a file must answer before it is used.",
     "Geo.require_c_extension": "Refuse to start with the slow reader.",
+    "Geo.update": "Where new databases come from, for `geo update` and the service itself.",
+    "Update.every": "How often the service updates them; left out, it does not.",
+    "Update.sources": (
+        "Source by file: user-country, server-country, origin-asn, dbip-country-lite, "
+        "dbip-city-lite, dbip-asn-lite, or maxmind: and an edition."
+    ),
+    "Update.maxmind": "The account for MaxMind's databases.",
+    "Update.mirrors": "By vendor (ip-location-db, db-ip, maxmind), an address instead of its own.",
+    "MaxMind.account_id": "The number of the account.",
+    "MaxMind.license_key_file": (
+        "A file that holds the licence key; left out, REGIONGATE_MAXMIND_LICENSE_KEY does."
+    ),
     "Keys.extract": "Where a key may be; the first place that holds one counts.",
     "Keys.store": "What is known about keys: file:PATH, sqlite:///PATH, redis:// or rediss://.",
     "Keys.pepper_file": "A secret, with which digests are HMAC-SHA256 instead of SHA-256.",
@@ -100,7 +126,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
         "The secret before this one: keys known by it stay known. An empty file for SHA-256."
     ),
     "Keys.lookup": "What a request waits for when its key is not remembered.",
-    "Lookup.deadline": "How long a look-up may take, with the wait for its turn.",
+    "Lookup.deadline": "How long the store may take to answer; a look-up waits for its turn.",
     "Lookup.concurrent": "How many look-ups are under way at once.",
     "Keys.cache": "How much of a remote store is remembered, and how long.",
     "Keys.on_store_error": "stale: use what is remembered; deny: refuse.",

@@ -14,6 +14,7 @@ import ssl
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urljoin
 
@@ -26,7 +27,7 @@ from urllib3.util import Retry, Timeout, Url, make_headers, parse_url
 from regiongate import __version__
 from regiongate.geo.update import deadline
 from regiongate.geo.update.errors import NotFound, UpdateError
-from regiongate.geo.update.web import Answer, Request, Validators, printable, shown
+from regiongate.geo.update.web import Answer, Request, Validators, said, shown
 
 LARGEST: Final = 1 << 30
 """Bytes of a body; the largest database of MaxMind's is about half of it."""
@@ -88,8 +89,10 @@ class Web:
             _expect(response, url, conditional=bool(request.validators))
             yield Answer(
                 unchanged=response.status == 304,  # noqa: PLR2004 Not Modified
-                validators=Validators(
-                    response.headers.get("etag", ""), response.headers.get("last-modified", "")
+                validators=Validators.usable(
+                    response.headers.get("etag", ""),
+                    response.headers.get("last-modified", ""),
+                    datetime.now(UTC),
                 ),
                 body=self._body(response, url),
             )
@@ -221,7 +224,7 @@ def _expect(response: urllib3.BaseHTTPResponse, url: str, *, conditional: bool) 
         return
     if status in {404, 410}:
         raise NotFound(f"{shown(url)}: expected a file (got {status}, there is none)")
-    why = _REFUSED.get(status, printable(response.reason or "") or "no reason is given")
+    why = _REFUSED.get(status, said(response.reason or "") or "no reason is given")
     raise UpdateError(
         f"{shown(url)}: expected a file (got {status}, {why})",
         temporary=status in _TEMPORARY,
@@ -265,7 +268,7 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     # What quotes an address is not told: its query may be a signature.
-    text = printable(str(cause))
+    text = said(str(cause))
     return text if text and "?" not in text else type(cause).__name__
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +20,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self, TextIO
+
+import orjson
 
 from regiongate.geo.database import Database, DatabaseError
 from regiongate.geo.gate import Gate
@@ -50,7 +51,7 @@ class Note:
         """Read a note; an empty one where there is none, or none that makes sense."""
         file.seek(0)
         try:
-            written = json.loads(file.read(_LONGEST_NOTE))
+            written = orjson.loads(file.read(_LONGEST_NOTE))
             values = {one.name: written[one.name] for one in fields(cls)}
         except (ValueError, KeyError, TypeError):
             return cls()
@@ -61,7 +62,7 @@ class Note:
         """Write it in the place of another."""
         file.seek(0)
         file.truncate()
-        json.dump(asdict(self), file)
+        file.write(orjson.dumps(asdict(self)).decode())
         file.flush()
 
 
@@ -76,7 +77,8 @@ class Held:
         """Return what the file was served with, if it is what came from this address."""
         if not self.is_from(url):
             return Validators()
-        return Validators(self.note.etag, self.note.last_modified)
+        # The note may be of a release that took down whatever it was sent.
+        return Validators.usable(self.note.etag, self.note.last_modified, datetime.now(UTC))
 
     def is_from(self, url: str) -> bool:
         """Say whether the file is what came from this address."""

@@ -7,7 +7,6 @@ Nothing here opens a connection or a file.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlsplit
+
+import orjson
 
 from regiongate.geo.update.catalogue import MAXMIND, Vendor, vendor
 from regiongate.geo.update.errors import NotFound, UpdateError
@@ -209,7 +210,9 @@ class MaxMind:
             text = b"".join(limited(answer.body, _METADATA))
         try:
             (release,) = (
-                one for one in json.loads(text)["databases"] if one["edition_id"] == self.edition
+                one
+                for one in orjson.loads(text)["databases"]
+                if one["edition_id"] == self.edition
             )
             return _day(release["date"]), _checksum(release["md5"])
         except (ValueError, KeyError, TypeError):

@@ -9,10 +9,15 @@ import base64
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
 
 from regiongate.geo.update.errors import UpdateError
+from regiongate.printable import printable
 
+LONGEST_ETAG: Final = 256
+"""Characters; those of the vendors have 34 to 66."""
+_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _SHOWN: Final = 300
 """Characters of what others said."""
 
@@ -47,8 +52,35 @@ class Validators:
     etag: str = ""
     last_modified: str = ""
 
+    @classmethod
+    def usable(cls, etag: str, last_modified: str, now: datetime) -> Self:
+        """Return those that may be sent back, of what a server sent.
+
+        What it sends once it is asked with from then on. An entity tag that no server would read
+        ends every later update; at a date that has yet to come, nothing would have changed since.
+
+        Args:
+            etag: as it was sent; empty for none.
+            last_modified: likewise.
+            now: the current time.
+        """
+        return cls(
+            etag if len(etag) <= LONGEST_ETAG and etag.isascii() and etag.isprintable() else "",
+            last_modified if _has_come(last_modified, now) else "",
+        )
+
     def __bool__(self) -> bool:
         return bool(self.etag or self.last_modified)
+
+
+def _has_come(text: str, now: datetime) -> bool:
+    """Say whether a text is a date of HTTP (RFC 9110, section 5.6.7), and not a future one."""
+    try:
+        # The form that servers must send; strptime also takes digits of other scripts.
+        moment = datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return text.isascii() and text.isprintable() and moment <= now + _CLOCK_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +117,9 @@ Get = Callable[[Request], AbstractContextManager[Answer]]
 
 def shown(url: str) -> str:
     """Return an address without its query, in which a signature may stand."""
-    return printable(url.partition("?")[0])
+    return said(url.partition("?")[0])
 
 
-def printable(text: str) -> str:
-    """Return what a server said as a line that can be logged and shown on a terminal."""
-    line = " ".join(text.split())
-    return "".join(one if one.isprintable() else "\ufffd" for one in line)[:_SHOWN]
+def said(text: str) -> str:
+    """Return what a server said as one line, not too long, that can be logged and shown."""
+    return printable(" ".join(text.split()))[:_SHOWN]

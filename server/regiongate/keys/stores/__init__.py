@@ -6,11 +6,12 @@ has changed. Commands write through a `Register` (see `regiongate.keys.register`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from regiongate.keys.entries import Brief
 from regiongate.keys.record import KeyRecord
 from regiongate.policy.exemptions import Exemption
 
@@ -48,6 +49,11 @@ class KeyStore(Protocol):
         ...
 
 
+Answer = Brief | StoreError | None
+Answers = Mapping[bytes, Answer]
+"""For each digest the key's entry in brief, None for an unknown key, or why it cannot be said."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What has changed in a store since it was last asked.
@@ -68,11 +74,8 @@ class Changes:
 class Source(Protocol):
     """The port that a cache reads through. What fails is a StoreError."""
 
-    async def get(self, digest: bytes) -> KeyRecord | None:
-        """Return the record of a key by its digest; None when the key is unknown.
-
-        May be cancelled at any time, and by many Checks at once.
-        """
+    async def find(self, digests: Sequence[bytes]) -> Answers:
+        """Look several keys up by their digests, at once."""
         ...
 
     async def changes(self) -> Changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 from regiongate.keys.register import Register
 from regiongate.keys.stores import Source, StoreError, sqlite
+from regiongate.keys.stores.file_register import FileRegister
 
 FILE: Final = "file"
 
@@ -62,6 +64,8 @@ class _Redis:
         return redis.RedisRegister(url, name(url), patience)
 
 
+_PASSWORD: Final = re.compile(r"([?&][a-z_]*password=)[^&#]*", re.IGNORECASE)
+
 _KINDS: Final[Mapping[str, _Kind]] = {
     "sqlite": _Sqlite(),
     "redis": _Redis(),
@@ -80,7 +84,9 @@ def check(url: str) -> str:
     if scheme == FILE and len(url) > len("file:"):
         return url
     if scheme not in _KINDS:
-        expected = "file:PATH, sqlite:///PATH, redis://HOST:PORT/DB or rediss://HOST:PORT/DB"
+        expected = (
+            "file:PATH, sqlite:///PATH, redis://HOST:PORT/DB, rediss://… or unix:///SOCKET?db=0"
+        )
         raise ValueError(f"expected {expected} (got {scheme or 'no scheme'}:)")
     _KINDS[scheme].check(url)
     return url
@@ -105,15 +111,24 @@ def register(url: str, base: Path, patience: float = PATIENCE) -> Register:
         patience: seconds that other writers, or an answer, are waited for.
 
     Raises:
-        StoreError: it cannot be opened, or is changed in another way than by commands.
+        StoreError: it cannot be opened.
     """
     if urlsplit(url).scheme == FILE:
-        raise StoreError(f"{url}: expected a store that commands can use, and this is a key file")
+        return _key_file(base / url.removeprefix("file:"))
     return _KINDS[urlsplit(url).scheme].register(url, base, patience)
 
 
+def _key_file(path: Path) -> Register:
+    try:
+        return FileRegister(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise StoreError(f"{path}: expected a key file ({why})") from None
+
+
 def name(url: str) -> str:
-    """Return a store's URL without the password in it."""
+    """Return a store's URL without the passwords in it."""
+    url = _PASSWORD.sub(r"\1…", url)
     parts = urlsplit(url)
     if parts.password is None:
         return url

@@ -53,7 +53,7 @@ class Cache(Model):
 class Lookup(Model):
     """What a Check waits for when its key is not remembered."""
 
-    deadline: Duration = timedelta(milliseconds=50)
+    deadline: Duration = timedelta(milliseconds=100)
     concurrent: Integer = Field(default=512, gt=0)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from regiongate.keys.cache import CachedStore, Limits
-from regiongate.keys.record import KeyRecord, Profile
-from regiongate.keys.stores import Changes, StoreError
+from regiongate.keys.entries import Brief
+from regiongate.keys.stores import Answers, Changes, StoreError
 from regiongate.policy.exemptions import Exemption
 
 A, B, C, D = (bytes([number]) * 32 for number in range(4))
@@ -24,7 +24,7 @@ SECOND = timedelta(seconds=1)
 class Fake:
     """A store in memory that tells what it is told to, and counts what it is asked."""
 
-    records: dict[bytes, KeyRecord] = field(default_factory=dict)
+    records: dict[bytes, Brief] = field(default_factory=dict)
     asked: list[bytes] = field(default_factory=list)
     told: asyncio.Queue[Changes | StoreError] = field(default_factory=asyncio.Queue)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,15 +36,15 @@ class Fake:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def get(self, digest: bytes) -> KeyRecord | None:
-        self.asked.append(digest)
-        found = self.records.get(digest)
-        self.at_once += 1
+    async def find(self, digests: Sequence[bytes]) -> Answers:
+        self.asked.extend(digests)
+        found = {digest: self.records.get(digest) for digest in digests}
+        self.at_once += len(digests)
         self.most_at_once = max(self.at_once, self.most_at_once)
         try:
             await self.gate.wait()
         finally:
-            self.at_once -= 1
+            self.at_once -= len(digests)
         if self.failing:
             raise StoreError("fake: expected to work")
         return found
@@ -92,6 +92,12 @@ class Scene:
         await settle()
 
 
+def brief(name: str, org: str = "", *, reason: str = "", organisation: str = "") -> Brief:
+    """Make what a store says of a key."""
+    said = f'{{"id":"{name}","status_reason":"{reason}"}}'
+    return Brief(said.encode(), org, organisation.encode() or None)
+
+
 async def settle() -> None:
     """Let everything happen that can happen now."""
     for _ in range(20):
@@ -101,7 +107,7 @@ async def settle() -> None:
 @asynccontextmanager
 async def scene(**limits: Any) -> AsyncIterator[Scene]:
     """Set a scene in which A belongs to acme, B to nobody, and C is not known."""
-    fake, clock = Fake({A: KeyRecord(id="a", org="acme"), B: KeyRecord(id="b")}), Clock()
+    fake, clock = Fake({A: brief("a", "acme"), B: brief("b")}), Clock()
     store = CachedStore("fake", fake, Limits(**limits), clock)
     task = asyncio.create_task(store.run())
     made = Scene(store, fake, clock)
@@ -145,13 +151,13 @@ async def test_one_look_up_for_all_who_wait() -> None:
 
 async def test_no_more_look_ups_than_allowed_are_under_way() -> None:
     """The others wait for their turn."""
-    async with scene(concurrent=3, deadline=60 * SECOND) as one:
+    async with scene(concurrent=4, deadline=60 * SECOND) as one:
         one.fake.gate.clear()
         some = [asyncio.create_task(one.store.find(bytes([n]) * 32)) for n in range(50, 70)]
         await settle()
         one.fake.gate.set()
         await asyncio.gather(*some)
-        assert one.fake.most_at_once == 3
+        assert one.fake.most_at_once == 4
 
 
 async def test_a_flood_of_unknown_keys_pushes_out_no_known_one() -> None:
@@ -171,7 +177,7 @@ async def test_a_flood_of_unknown_keys_pushes_out_no_known_one() -> None:
 async def test_the_longest_unused_is_pushed_out() -> None:
     """The cache holds `size` keys; one that was wanted lately stays."""
     async with scene(size=2) as one:
-        one.fake.records |= {C: KeyRecord(id="c", org="acme")}
+        one.fake.records |= {C: brief("c", "acme")}
         for digest in (A, B, A, C):
             await one.store.find(digest)
         one.fake.asked.clear()
@@ -189,7 +195,7 @@ async def test_a_changed_key_is_asked_for_again() -> None:
     """And the answer is another value; what has not changed is the same one."""
     async with scene() as one:
         first, other = await one.store.find(A), await one.store.find(B)
-        one.fake.records[A] = KeyRecord(id="a", org="acme", status_reason="new")
+        one.fake.records[A] = brief("a", "acme", reason="new")
         await one.tell(digests=frozenset({A, B}))
         assert await one.store.find(A) is not first
         assert await one.store.find(B) is other
@@ -200,7 +206,7 @@ async def test_a_new_key_is_known() -> None:
     """That a key was unknown is forgotten when it is added."""
     async with scene() as one:
         assert await one.store.find(C) is None
-        one.fake.records[C] = KeyRecord(id="c")
+        one.fake.records[C] = brief("c")
         await one.tell(digests=frozenset({C}))
         assert await one.store.find(C)
 
@@ -210,7 +216,7 @@ async def test_a_changed_organisation_changes_its_keys() -> None:
     async with scene() as one:
         await one.store.find(A)
         await one.store.find(B)
-        one.fake.records[A] = KeyRecord(id="a", org="acme", profile=Profile(plan="new"))
+        one.fake.records[A] = brief("a", "acme", organisation='{"plan":"new"}')
         await one.tell(organisations=frozenset({"acme"}))
         one.fake.asked.clear()
         record = await one.store.find(A)
@@ -246,7 +252,7 @@ async def test_a_change_during_a_look_up(changes: dict[str, Any]) -> None:
         one.fake.gate.clear()
         early = asyncio.create_task(one.store.find(A))
         await settle()
-        one.fake.records[A] = KeyRecord(id="a", status_reason="new")
+        one.fake.records[A] = brief("a", reason="new")
         await one.tell(**changes)
         one.fake.gate.set()
         await early
@@ -263,7 +269,6 @@ async def test_a_key_that_is_gone_is_unknown() -> None:
         await one.tell(digests=frozenset({A}))
         assert await one.store.find(A) is None
         assert len(one.store) == 0
-        assert one.store._by_organisation == {}
 
 
 # ---------------------------------------------------------------------------------------- time
@@ -273,7 +278,7 @@ async def test_after_its_time_a_key_is_renewed_beside() -> None:
     """While the store is followed, nobody waits for the renewal."""
     async with scene(ttl=30 * SECOND) as one:
         first = await one.store.find(A)
-        one.fake.records[A] = KeyRecord(id="a", status_reason="by hand")
+        one.fake.records[A] = brief("a", reason="by hand")
         one.clock.now += 31
         await one.tell()
         assert at_once(one.store.find(A)) is first
@@ -286,7 +291,7 @@ async def test_after_its_time_an_unfollowed_key_is_waited_for() -> None:
     """Where nothing was heard of changes lately, what is old is not good enough."""
     async with scene(ttl=30 * SECOND) as one:
         await one.store.find(A)
-        one.fake.records[A] = KeyRecord(id="a", status_reason="new")
+        one.fake.records[A] = brief("a", reason="new")
         one.clock.now += 31
         record = await one.store.find(A)
         assert record is not None
@@ -319,6 +324,32 @@ async def test_a_look_up_that_hangs() -> None:
         assert await one.store.find(A) is first
         assert loop.time() - started < 1.0
         assert one.store.counts.failures == 2
+
+
+async def test_an_answer_that_comes_late() -> None:
+    """It is remembered: only those who asked first had to do without."""
+    async with scene(deadline=timedelta(milliseconds=20)) as one:
+        one.fake.gate.clear()
+        assert await one.store.find(A) is None
+        assert at_once(one.store.find(A)) is None
+        one.fake.gate.set()
+        await settle()
+        assert at_once(one.store.find(A)).id == "a"
+        assert one.fake.asked == [A]
+
+
+async def test_a_late_answer_that_was_overtaken() -> None:
+    """It is not remembered."""
+    async with scene(deadline=timedelta(milliseconds=20)) as one:
+        one.fake.gate.clear()
+        assert await one.store.find(A) is None
+        one.fake.records[A] = brief("a", reason="new")
+        await one.tell(digests=frozenset({A}))
+        one.fake.gate.set()
+        await settle()
+        record = await one.store.find(A)
+        assert record is not None
+        assert record.status_reason == "new"
 
 
 async def test_a_store_that_is_away_is_not_asked() -> None:
@@ -384,6 +415,23 @@ async def test_a_look_up_that_fails() -> None:
             await one.store.find(B)
         one.fake.failing = False
         assert await one.store.find(B)
+
+
+async def test_the_end_is_not_missed() -> None:
+    """A source that swallows its cancellation, as a client did, does not go on for ever."""
+
+    class Deaf(Fake):
+        async def changes(self) -> Changes:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+            return Changes(version="2")
+
+    fake = Deaf()
+    task = asyncio.create_task(CachedStore("fake", fake, Limits()).run())
+    await settle()
+    task.cancel()
+    await asyncio.wait_for(task, 5)
+    assert fake.closed
 
 
 async def test_how_long_the_store_was_not_heard_of() -> None:

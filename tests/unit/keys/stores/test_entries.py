@@ -68,8 +68,8 @@ def test_what_a_check_sees_does_not_depend_on_the_store(
         {"plan": "team", **({"allowed_countries": allowed[0]} if allowed else {})}
     )
     kept = entries.write(key), entries.write(organisation)
-    assert entries.record_of(*kept) == entries.record(key, organisation)
-    assert entries.record_of(kept[0], None) == entries.record(key, None)
+    assert entries.brief(*kept).record() == entries.record(key, organisation)
+    assert entries.brief(kept[0], None).record() == entries.record(key, None)
 
 
 @pytest.mark.parametrize("kept", NO_ENTRIES.values(), ids=NO_ENTRIES)

@@ -18,9 +18,14 @@ GOOD = [
     "rediss://user:secret@host/1?ssl_ca_certs=/ca.pem",
     "unix:///run/redis.sock?db=2",
 ]
-KINDS = "expected file:PATH, sqlite:///PATH, redis://HOST:PORT/DB or rediss://HOST:PORT/DB"
+KINDS = (
+    "expected file:PATH, sqlite:///PATH, redis://HOST:PORT/DB, rediss://… or unix:///SOCKET?db=0"
+)
 SQLITE = "expected sqlite:///PATH, perhaps with ?mode=ro"
-REDIS = "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB]"
+REDIS = (
+    "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/SOCKET,"
+    " with options that the client knows"
+)
 BAD = {
     "": f"{KINDS} (got no scheme:)",
     "keys.yaml": f"{KINDS} (got no scheme:)",
@@ -31,6 +36,8 @@ BAD = {
     "sqlite:///keys.db?mode=rw": SQLITE,
     "sqlite:///keys.db?cache=shared": SQLITE,
     "redis://:secret@host:port/0": REDIS,
+    "rediss://:secret@host/0?ssl_ca_cert=/misspelt.pem": REDIS,
+    "unix://:secret@/run/redis.sock?dbb=1": REDIS,
 }
 PATHS = {
     "sqlite:///keys.db": Location(Path("/etc/regiongate/keys.db")),
@@ -40,6 +47,10 @@ PATHS = {
 NAMES = {
     "redis://:secret@host:6379/0": "redis://:…@host:6379/0",
     "rediss://user:secret@host/0": "rediss://user:…@host/0",
+    "redis://host/0?password=secret": "redis://host/0?password=…",
+    "rediss://h/0?ssl_password=secret&ssl_ca_certs=/ca.pem": (
+        "rediss://h/0?ssl_password=…&ssl_ca_certs=/ca.pem"
+    ),
     "sqlite:///keys.db": "sqlite:///keys.db",
 }
 
@@ -70,7 +81,19 @@ def test_a_name_holds_no_password(url: str, name: str) -> None:
     assert opening.name(url) == name
 
 
-def test_commands_do_not_change_a_key_file() -> None:
+def test_commands_read_a_key_file_and_do_not_change_it(tmp_path: Path) -> None:
     """It is edited by people."""
-    with pytest.raises(StoreError, match=r"^file:keys.yaml: expected a store that commands can"):
-        opening.register("file:keys.yaml", Path())
+    (tmp_path / "keys.yaml").write_text("version: 1\nkeys: []\n")
+    register = opening.register("file:keys.yaml", tmp_path)
+    assert list(register.every_key()) == []
+    with pytest.raises(StoreError, match=r"keys.yaml: expected a store that commands can change"):
+        register.strike([])
+
+
+def test_a_key_file_that_is_missing(tmp_path: Path) -> None:
+    """It is said which, and why."""
+    with pytest.raises(StoreError) as refused:
+        opening.register("file:keys.yaml", tmp_path)
+    assert str(refused.value) == (
+        f"{tmp_path}/keys.yaml: expected a key file (No such file or directory)"
+    )

@@ -179,6 +179,15 @@ class RedisRegister:
         # The client's stubs do not tell the blocking client's answers from the other's.
         return list(found)
 
+    def prune(self, before: datetime, note: Note) -> int:
+        """Forget the changes before a moment, and record that; return how many they were."""
+        moment, forgotten = before.astimezone(UTC).isoformat(), 0
+        while some := self._run(scripts.PRUNE, before=moment):
+            forgotten += some
+        if forgotten:
+            self._run(scripts.NOTE, note=_note(note), id=str(forgotten))
+        return forgotten
+
     # ------------------------------------------------------------------------------ strikes
 
     def strike(self, strikes: Sequence[Strike]) -> list[Tally]:

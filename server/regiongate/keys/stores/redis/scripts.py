@@ -63,7 +63,9 @@ local function record(n, kind, id, new, old, before, after)
   redis.call('XADD', prefix..'history', n..'-0', 'at', note.at, 'who', note.who,
     'what', note.what, 'why', note.why, 'kind', kind, 'id', id, 'digest', new,
     'old_digest', old, 'before', before, 'after', after)
-  if kind ~= 'import' then redis.call('RPUSH', prefix..'history:'..kind..':'..id, n) end
+  if kind == 'key' or kind == 'organisation' then
+    redis.call('RPUSH', prefix..'history:'..kind..':'..id, n)
+  end
 end
 
 local function remove_key(old, id)
@@ -228,6 +230,31 @@ if left == 0 then
   end
 end
 return left
+"""
+
+PRUNE: Final = f"""{_SHARED}
+-- Forgets some of the oldest lines of the history, before a moment; returns how many.
+local lines = redis.call('XRANGE', prefix..'history', '-', '+', 'COUNT', 500)
+local last = redis.call('XREVRANGE', prefix..'history', '+', '-', 'COUNT', 1)
+local forgotten = 0
+for _, line in ipairs(lines) do
+  local fields = {{}}
+  for j = 1, #line[2], 2 do fields[line[2][j]] = line[2][j + 1] end
+  -- Moments are in UTC, and compare as text. Readers know their place by the last line.
+  if fields.at >= told.before or line[1] == last[1][1] then break end
+  redis.call('XDEL', prefix..'history', line[1])
+  if fields.kind ~= 'import' then
+    local name = prefix..'history:'..fields.kind..':'..fields.id
+    redis.call('LREM', name, 1, string.match(line[1], '^%d+'))
+  end
+  forgotten = forgotten + 1
+end
+return forgotten
+"""
+
+NOTE: Final = f"""{_SHARED}
+-- Adds a line to the history that is no change.
+record(number(), 'history', told.id, '', '', '', '')
 """
 
 STRIKE: Final = """

@@ -80,10 +80,12 @@ def check(url: str) -> None:
         ValueError: it is not one that the client takes.
     """
     try:
-        redis.ConnectionPool.from_url(url).disconnect()
-    except (ValueError, TypeError):
+        # A connection is made, and not opened: only it knows all options.
+        redis.ConnectionPool.from_url(url).make_connection()
+    except (ValueError, TypeError, RedisError):
         # Not what the client says, which may hold the password.
-        raise ValueError("expected redis://[USER:PASSWORD@]HOST[:PORT][/DB]") from None
+        forms = "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/SOCKET"
+        raise ValueError(f"expected {forms}, with options that the client knows") from None
 
 
 @contextmanager

@@ -7,6 +7,7 @@ no change is lost with a connection, as it would be with Redis' notifications.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -15,16 +16,14 @@ from redis.asyncio import Redis
 
 from regiongate.keys import entries
 from regiongate.keys.entries import EntryError
-from regiongate.keys.record import KeyRecord
-from regiongate.keys.stores import Changes, StoreError
-from regiongate.keys.stores.gathering import Answer, Answers, Gathered
+from regiongate.keys.gathering import TURNS
+from regiongate.keys.stores import Answer, Answers, Changes, StoreError
 from regiongate.keys.stores.redis import scripts, server
 from regiongate.keys.stores.redis.server import PREFIX, text
 from regiongate.policy.exemptions import Exemption
 
 WAIT_MILLISECONDS: Final = 200
 """How long the end of the history is waited at before it is made sure that it is the same."""
-TURNS: Final = 2
 BATCH: Final = 500
 PATIENCE: Final = 10.0
 """Seconds that an answer is waited for where no Check waits."""
@@ -44,19 +43,22 @@ class RedisSource:
         self._url = url
         self._name = name
         self._client: Redis | None = None
-        self._gathered = Gathered(self._look_up, TURNS)
         self._seen: tuple[str, int] | None = None
 
-    async def get(self, digest: bytes) -> KeyRecord | None:
-        """Return the record of a key by its digest; None when the key is unknown."""
-        return await self._gathered.get(digest)
+    async def find(self, digests: Sequence[bytes]) -> Answers:
+        """Look several keys up by their digests, at once."""
+        with server.errors(self._name):
+            rows = await scripts.run(self._redis(), scripts.FIND, [one.hex() for one in digests])
+        return {digest: self._answer(row) for digest, row in zip(digests, rows, strict=True)}
 
     async def changes(self) -> Changes:
         """Wait for a change, and tell what has changed since the last."""
         seen, self._seen = self._seen, None  # not known any more when this fails
         with server.errors(self._name):
             if seen is None:
-                lineage, number = await self._state()
+                # All at once, so that a connection is open for each who will want one.
+                states = await asyncio.gather(*(self._state() for _ in range(1 + TURNS)))
+                lineage, number = states[0]
                 self._seen = lineage, number
                 return Changes(version=str(number), everything=True)
             changes, now = await self._follow(*seen)
@@ -73,10 +75,11 @@ class RedisSource:
                     yield from self._exemptions(row)
 
     def _exemptions(self, row: Sequence[bytes]) -> Iterator[tuple[str, Exemption]]:
-        record = self._record(row)
-        if isinstance(record, StoreError):
-            raise record
-        if record is not None:
+        found = self._answer(row)
+        if isinstance(found, StoreError):
+            raise found
+        if found is not None:
+            record = found.record()
             yield from ((record.id, one) for one in record.profile.exemptions)
 
     async def close(self) -> None:
@@ -91,12 +94,7 @@ class RedisSource:
             self._client = server.async_client(self._url)
         return self._client
 
-    async def _look_up(self, digests: Sequence[bytes]) -> Answers:
-        with server.errors(self._name):
-            rows = await scripts.run(self._redis(), scripts.FIND, [one.hex() for one in digests])
-        return {digest: self._record(row) for digest, row in zip(digests, rows, strict=True)}
-
-    def _record(self, row: Sequence[bytes] | None) -> Answer:
+    def _answer(self, row: Sequence[bytes] | None) -> Answer:
         if not row:
             return None
         key, org, organisation = row
@@ -104,7 +102,7 @@ class RedisSource:
             # What the organisation forbids would be allowed.
             return StoreError(f"{self._name}: expected the organisation {text(org)} of a key")
         try:
-            return entries.record_of(key, organisation or None)
+            return entries.brief(key, organisation or None)
         except EntryError as error:
             return StoreError(f"{self._name}: expected an entry ({error})")
 

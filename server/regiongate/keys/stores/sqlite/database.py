@@ -53,8 +53,8 @@ PRAGMA user_version = 1;
 """
 _VERSION: Final = 1
 
-Identity = tuple[int, int]
-"""Device and inode of a file."""
+Identity = tuple[int, ...]
+"""Device and inode of a file; when it was changed, too, where it is opened as unchanging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,18 @@ class Location:
             found = os.stat(self.path)  # noqa: PTH116 four times as fast, several times a second
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        changed = (found.st_mtime_ns,) if self._is_still else ()
+        return found.st_dev, found.st_ino, *changed
+
+    @property
+    def _is_still(self) -> bool:
+        """Whether nobody writes, and what readers need beside the file cannot be made.
+
+        https://sqlite.org/wal.html#read_only_databases
+        """
+        effective = os.access in os.supports_effective_ids
+        may_write = os.access(self.path.parent, os.W_OK, effective_ids=effective)
+        return not may_write and not self.path.with_name(f"{self.path.name}-wal").exists()
 
     def read(self) -> sqlite3.Connection:
         """Open the file to read it.
@@ -147,8 +158,9 @@ class Location:
     def _connect(self, mode: str, patience: float) -> sqlite3.Connection:
         if mode != "rwc" and not self.path.is_file():
             raise StoreError(f"{self}: expected a key store, and there is no such file")
+        still = "&immutable=1" if mode != "rwc" and self._is_still else ""
         return sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode={mode}",
+            f"file:{quote(str(self.path))}?mode={mode}{still}",
             uri=True,
             timeout=patience,
             isolation_level=None,

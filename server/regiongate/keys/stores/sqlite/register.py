@@ -237,6 +237,15 @@ class SqliteRegister:
             finally:
                 self._db.execute("COMMIT" if loading.finished else "ROLLBACK")
 
+    def prune(self, before: datetime, note: Note) -> int:
+        """Forget the changes before a moment, and record that; return how many they were."""
+        with self._location.errors(), transaction(self._db):
+            moment = before.astimezone(UTC).isoformat()
+            forgotten = self._db.execute(_PRUNE, (moment,)).rowcount
+            if forgotten:
+                self._add_history(note, (Kind.HISTORY, str(forgotten), None, None, b"", b""))
+        return forgotten
+
     # ------------------------------------------------------------------------------ strikes
 
     def strike(self, strikes: Sequence[Strike]) -> list[Tally]:
@@ -340,6 +349,10 @@ WHERE number > :last AND (:id = '' OR number IN (
   UNION SELECT added FROM organisations WHERE id = :id
 )) ORDER BY number LIMIT :page
 """
+_PRUNE: Final = """
+DELETE FROM history WHERE at < ? AND number < (SELECT max(number) FROM history)
+"""
+"""Readers know their place in the history by its last line."""
 _STRIKE: Final = """
 INSERT OR IGNORE INTO strikes SELECT ?1, ?2, ?3, ?4, ?5, ?6
 WHERE NOT EXISTS (SELECT 1 FROM forgiven WHERE key_id = ?2 AND at >= ?4)

@@ -14,10 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from regiongate.keys import entries
-from regiongate.keys.entries import EntryError
-from regiongate.keys.record import KeyRecord
-from regiongate.keys.stores import Changes, StoreError
-from regiongate.keys.stores.gathering import Answers, Gathered
+from regiongate.keys.entries import Brief, EntryError
+from regiongate.keys.stores import Answer, Answers, Changes, StoreError
 from regiongate.keys.stores.sqlite.database import Identity, Location
 from regiongate.policy.exemptions import Exemption
 
@@ -40,19 +38,22 @@ class SqliteSource:
         self._watcher = _Readers(location, 1, "keys-changes")
         self._watch = _Watch(location)
         self._asked = False
-        self._gathered = Gathered(self._look_up, READERS)
 
-    async def get(self, digest: bytes) -> KeyRecord | None:
-        """Return the record of a key by its digest; None when the key is unknown."""
-        return await self._gathered.get(digest)
+    async def find(self, digests: Sequence[bytes]) -> Answers:
+        """Look several keys up by their digests, at once."""
+        return await self._readers.run(lambda connection: self._find(connection, digests))
 
     async def changes(self) -> Changes:
         """Wait for a poll's time, and tell what has changed since the last."""
         if self._asked:
             await asyncio.sleep(POLL_SECONDS)
-        self._asked = True
         try:
             async with asyncio.timeout(POLL_DEADLINE):
+                if not self._asked:
+                    # Opened before a Check wants them.
+                    ready = [self._readers.run(lambda _: None) for _ in range(READERS)]
+                    await asyncio.gather(*ready)
+                    self._asked = True
                 changes, reopen = await self._watcher.run(self._watch.look)
         except TimeoutError:
             raise StoreError(f"{self._location}: expected an answer in {POLL_DEADLINE} s") from None
@@ -67,7 +68,7 @@ class SqliteSource:
         try:
             with self._location.errors():
                 for row in connection.execute(_EXEMPT):
-                    record = self._record(*row)
+                    record = self._brief(*row).record()
                     yield from ((record.id, one) for one in record.profile.exemptions)
         finally:
             connection.close()
@@ -78,37 +79,41 @@ class SqliteSource:
         await asyncio.to_thread(self._watcher.close)
         self._asked = False
 
-    async def _look_up(self, digests: Sequence[bytes]) -> Answers:
-        def all_of_them(connection: sqlite3.Connection) -> Answers:
-            return {digest: self._get(connection, digest) for digest in digests}
+    def _find(self, connection: sqlite3.Connection, digests: Sequence[bytes]) -> Answers:
+        answers: dict[bytes, Answer] = dict.fromkeys(digests)
+        places = ", ".join("?" * len(digests))
+        (found,) = connection.execute(_FIND.format(places), digests).fetchone()
+        for row in found.split(",") if found else ():
+            digest, key, org, organisation = map(bytes.fromhex, row.split(" "))
+            answers[digest] = self._answer(key, org, organisation)
+        return answers
 
-        return await self._readers.run(all_of_them)
-
-    def _get(self, connection: sqlite3.Connection, digest: bytes) -> KeyRecord | StoreError | None:
-        row = connection.execute(_GET, (digest,)).fetchone()
+    def _answer(self, key: bytes, org: bytes, organisation: bytes) -> Answer:
         try:
-            return self._record(*row) if row else None
+            return self._brief(key, org.decode(errors="replace"), organisation)
         except StoreError as error:
             return error
 
-    def _record(self, key: bytes, org: str | None, organisation: bytes | None) -> KeyRecord:
-        if org is not None and organisation is None:
+    def _brief(self, key: bytes, org: str | None, organisation: bytes | None) -> Brief:
+        if org and not organisation:
             # What the organisation forbids would be allowed.
             raise StoreError(f"{self._location}: expected the organisation {org} of a key")
         try:
-            return entries.record_of(key, organisation)
+            return entries.brief(key, organisation or None)
         except EntryError as error:
             raise StoreError(f"{self._location}: expected an entry ({error})") from None
 
 
-_JOINED: Final = (
-    "SELECT keys.entry, keys.org, organisations.entry"
-    " FROM keys LEFT JOIN organisations ON organisations.id = keys.org"
+_JOINED: Final = "FROM keys LEFT JOIN organisations ON organisations.id = keys.org"
+_FIND: Final = (
+    "SELECT group_concat(hex(keys.digest) || ' ' || hex(keys.entry)"
+    " || ' ' || hex(keys.org) || ' ' || hex(organisations.entry))"
+    f" {_JOINED} WHERE digest IN ({{}})"
 )
-_GET: Final = f"{_JOINED} WHERE digest = ?"
+"""All in one row: for each row, a thread hands the interpreter over and waits to have it back."""
 _EXEMPT: Final = (
-    f"{_JOINED} WHERE instr(keys.entry, '\"exemptions\"')"
-    " OR instr(organisations.entry, '\"exemptions\"')"
+    f"SELECT keys.entry, keys.org, organisations.entry {_JOINED}"
+    " WHERE instr(keys.entry, '\"exemptions\"') OR instr(organisations.entry, '\"exemptions\"')"
 )
 
 

@@ -1,4 +1,4 @@
-"""A worker's reports to its parent, from the event loop that answers Checks.
+"""A worker's reports to its parent: regular, and from the event loop that answers Checks.
 
 That they come from there is the point: a loop that hangs does not report.
 """
@@ -14,7 +14,7 @@ from regiongate.runtime.report import Report
 
 
 @contextmanager
-def reporting(
+def heartbeat(
     descriptor: int, report: Callable[[], Report], every: float
 ) -> Iterator[Callable[[], None]]:
     """Write reports until the end of the with statement.

@@ -1,0 +1,23 @@
+"""What every test is kept from, and what the processes that tests start are given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+pytest_plugins = ["tests.leaks"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep out of the user's caches: rehearsals are remembered for this run, and by it alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("CACHE_DIRECTORY", raising=False)
+        if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+            # Else each of hundreds of processes compiles every module anew.
+            patch.delenv("PYTHONDONTWRITEBYTECODE")
+            patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        yield
