@@ -101,7 +101,7 @@ async def _layers(path: Path, worker: Worker) -> dict[str, Callable[[], object]]
     chance = random.Random(7)  # noqa: S311 the same every time
     clients = (IPv4Address(chance.randrange(1 << 24, 223 << 24)) for _ in range(CLIENTS))
     many = [(question(chance.randrange(KEYS)), Context(str(client))) for client in clients]
-    for each in many:
+    for each in [(data, one), *many]:
         # Keys that are not remembered yet are waited for.
         await answered(*each)
     turn = iter(range(1 << 62))

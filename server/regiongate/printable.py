@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """Return a text with an escape such as `\\x1b` for each character that is not to be seen.
+    r"""Return a text with an escape such as `\x1b` for each character that is not to be seen.
 
     A terminal takes no orders from what is left, and a log no line that nobody logged. Letters of
     any language stay; line breaks, controls, marks that change the direction of writing and lone

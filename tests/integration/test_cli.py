@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+import regiongate
 from regiongate import __version__
 from regiongate.cli import main
 from tests.integration.deployment import (
@@ -88,6 +91,23 @@ def test_every_command_and_option_has_a_description(command: tuple[str, ...]) ->
 def test_the_version_is_told() -> None:
     """--version is what a report of a mistake needs."""
     assert run("--version").stdout == f"regiongate, version {__version__}\n"
+
+
+def test_a_command_does_not_wait_for_the_version() -> None:
+    """What tells it takes longer to import than the command line itself."""
+    code = (
+        "import sys, regiongate.cli;"
+        "before = 'importlib.metadata' in sys.modules;"
+        "import regiongate; print(before, regiongate.__version__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == f"False {__version__}\n"
+
+
+def test_the_package_has_no_more_than_a_version() -> None:
+    """Another name is an error as it is everywhere."""
+    with pytest.raises(AttributeError, match="module 'regiongate' has no attribute 'nothing'"):
+        _ = regiongate.nothing
 
 
 MISUSED = {

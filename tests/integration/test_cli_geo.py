@@ -20,6 +20,7 @@ from tests.databases import (
     ASN,
     COUNTRY,
     anonymous_database,
+    asn,
     asn_database,
     city_database,
     country_database,
@@ -218,6 +219,37 @@ def test_a_layout_is_that_of_the_place(config: Path) -> None:
     run("verify", own, "--layout", "cc", "--probe", "10.1.1.1=DE")
 
 
+HOSTILE = "X\x1b]0;title\x07\nfile: would be put into use"
+SHOWN = r"X\x1b]0;title\x07\nfile: would be put into use"
+
+
+def test_what_a_file_says_gives_no_orders_to_a_terminal(tmp_path: Path) -> None:
+    """Nor does it write lines of its own; in JSON it is as it was."""
+    record = {"country": {"iso_code": "GB"}, **asn(7, HOSTILE)}
+    (tmp_path / "country.mmdb").touch()
+    config = deploy(tmp_path)
+    path = write(tmp_path / "country.mmdb", {"1.0.0.0/8": record}, database_type=HOSTILE)
+    out = [
+        run("lookup", "1.2.3.4", "--database", path).stdout,
+        run("verify", path).stdout,
+        run("show", "-c", config, code=1).stdout,
+    ]
+    for text in out:
+        assert SHOWN in text
+        assert all(map(str.isprintable, text.split("\n")))
+        assert "\nfile" not in text
+    assert printed("verify", path)["database"]["type"] == HOSTILE
+
+
+def test_what_a_service_says_gives_no_orders_to_a_terminal(tmp_path: Path) -> None:
+    """Whoever it is that answers at the address."""
+    told = reporting(problems=(HOSTILE,))
+    with service(tmp_path, told) as address:
+        config = deploy(tmp_path, listen={"grpc": ["127.0.0.1:0"], "admin": address})
+        out = run("show", "-c", config).stdout
+    assert f"worker 0: {SHOWN}\n" in out
+
+
 USAGE: dict[str, list[str]] = {
     "no file": ["verify"],
     "a file that is not there": ["verify", "nothing.mmdb"],
@@ -357,6 +389,7 @@ def test_what_a_service_uses_is_shown_beside_the_files(tmp_path: Path) -> None:
 
 STRANGERS: dict[str, Mapping[str, Page]] = {
     "no JSON": {"/info": lambda _: Reply(b"<html>")},
+    "JSON without end": {"/info": lambda _: Reply(b"[" * 100_000)},
     "a list": {"/info": lambda _: Reply(b"[]")},
     "no workers": {"/info": lambda _: Reply(b'{"name": "x"}')},
     "odd workers": {"/info": lambda _: Reply(b'{"workers": [{"databases": [7]}]}')},

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from regiongate.address import (
     LONGEST_CHAIN,
     LONGEST_ELEMENT,
+    LONGEST_READ,
     AddressSource,
     ClientAddress,
     Evidence,
@@ -28,6 +29,10 @@ def seen(*lines: str, peer: str = PROXY) -> Evidence:
     """Return what a Check carries."""
     return GivenEvidence(peer, {"forwarded": list(lines)} if lines else {}, {})
 
+
+ALL_THAT_IS_READ = ["for=1.2.3.4;x=", *["for=10.1.1.1;x=" + "y" * (1023 - 15)] * 7]
+ALL_THAT_IS_READ[0] += "y" * (LONGEST_READ - 7 * 1024 - len("for=1.2.3.4;x=") - 1)
+"""A comma or the end of a line counts as well: not a character more is read."""
 
 RESOLVED: list[tuple[str, AddressSource, Evidence, str]] = [
     ("one element", HOPS_0, seen("for=1.2.3.4"), "1.2.3.4"),
@@ -65,6 +70,7 @@ RESOLVED: list[tuple[str, AddressSource, Evidence, str]] = [
     ("ranges, ports", IN_RANGES, seen('for=1.2.3.4, for="10.1.1.1:80"'), "1.2.3.4"),
     ("ranges, lines", IN_RANGES, seen("for=9.9.9.9, for=1.2.3.4", "for=10.1.1.1"), "1.2.3.4"),
     ("ranges, all trusted", IN_RANGES, seen("for=10.1.1.1, for=10.2.2.2"), "10.1.1.1"),
+    ("ranges, all that is read", IN_RANGES, seen(*ALL_THAT_IS_READ), "1.2.3.4"),
     ("ranges, untrusted peer", IN_RANGES, seen("for=9.9.9.9", peer="1.2.3.4"), "1.2.3.4"),
     ("ranges, no header, untrusted peer", IN_RANGES, seen(peer="1.2.3.4"), "1.2.3.4"),
 ]
@@ -193,6 +199,18 @@ UNRESOLVED: list[tuple[str, AddressSource, Evidence, str]] = [
         IN_RANGES,
         seen("for=10.1.1.1," * LONGEST_CHAIN + "for=10.2.2.2"),
         "more than 256 trusted proxies in a row",
+    ),
+    (
+        "too much to read",
+        IN_RANGES,
+        seen(ALL_THAT_IS_READ[0] + "y", *ALL_THAT_IS_READ[1:]),
+        "more than 8192 characters of forwarded would have to be read",
+    ),
+    (
+        "too much to read, on several lines and all of it white space",
+        Forwarded(trusted_hops=LONGEST_CHAIN),
+        seen(*[" " * 1000] * LONGEST_CHAIN),
+        "more than 8192 characters of forwarded would have to be read",
     ),
     (
         "hidden",
@@ -325,13 +343,15 @@ ENDLESS = {
     "one word": "a" * 1_000_000,
     "pairs": "a=b;" * 250_000,
     "trusted elements": "for=10.1.1.1," * 80_000 + "for=10.1.1.1",
+    "trusted elements of nothing": ("for=10.1.1.1" + ";" * 1000 + ",") * 990,
+    "trusted elements of pairs": ("for=10.1.1.1" + ";a=b" * 250 + ",") * 990,
     "trusted long elements": (f"for=10.1.1.1;x={'y' * 990}," * 990)[:-1],
 }
 
 
 @pytest.mark.parametrize("line", ENDLESS.values(), ids=ENDLESS)
 def test_a_megabyte_costs_little(line: str) -> None:
-    """Work is bounded by so many elements of so many characters, not by what was sent."""
+    """Work is bounded by so many elements and so many characters, not by what was sent."""
     for source in (HOPS_0, HOPS_1, IN_RANGES, Forwarded(trusted_hops=LONGEST_CHAIN)):
         started = process_time()
         source.resolve(seen(line))

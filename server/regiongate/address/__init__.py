@@ -7,7 +7,7 @@ and what cannot be read is unresolved, never replaced by the next best thing.
 
 from regiongate.address.envoy_metadata import CLIENT_ADDRESS_METADATA, EnvoyMetadata
 from regiongate.address.evidence import AddressSource, ClientAddress, Evidence, GivenEvidence
-from regiongate.address.forwarded import LONGEST_ELEMENT, Forwarded
+from regiongate.address.forwarded import LONGEST_ELEMENT, LONGEST_READ, Forwarded
 from regiongate.address.named_header import NamedHeader
 from regiongate.address.parsing import FORMS, Address, Form, parse
 from regiongate.address.peer import Peer
@@ -20,6 +20,7 @@ __all__ = [
     "FORMS",
     "LONGEST_CHAIN",
     "LONGEST_ELEMENT",
+    "LONGEST_READ",
     "Address",
     "AddressSource",
     "ClientAddress",

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from regiongate import __version__
 from regiongate.cli import lazy
+from regiongate.printable import printable
 
 USAGE = 2
 
@@ -25,7 +25,8 @@ class _Group(lazy.Group):
         except Exception as error:
             if not _is_expected(error):
                 raise
-            click.echo(error, err=True)
+            lines = map(printable, str(error).split("\n"))
+            click.echo("\n".join(lines), err=True)
             sys.exit(USAGE)
 
 
@@ -52,6 +53,6 @@ def _is_expected(error: Exception) -> bool:
         "doctor": "regiongate.cli.doctor:doctor",
     },
 )
-@click.version_option(__version__, prog_name="regiongate")
+@click.version_option(package_name="regiongate", prog_name="regiongate")
 def main() -> None:
     """Envoy external authorization by country and API key."""

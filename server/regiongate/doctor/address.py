@@ -10,7 +10,7 @@ from regiongate.doctor.envoy import Manager
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding
 from regiongate.doctor.observation import Observation
-from regiongate.doctor.saying import fine, unknown, warning, wrong
+from regiongate.doctor.saying import careful, fine, unknown, warning, wrong
 from regiongate.doctor.tree import Node
 
 USUALLY: Final = 0.9
@@ -33,38 +33,43 @@ class Detection:
 
     Attributes:
         remote: use_remote_address.
-        extension: the one in original_ip_detection_extensions that comes first.
-        hops: how many proxies are skipped, and where that is written.
+        extensions: those in original_ip_detection_extensions, each asked where those before it
+            find nothing.
     """
 
     config: Node
     remote: Node
-    extension: Node
-    hops: Node
+    extensions: tuple[Node, ...]
+
+    @property
+    def hops(self) -> Node:
+        """Where it is written how many proxies are skipped."""
+        within = self.extensions[0].message if self.extensions else self.config
+        return within["xff_num_trusted_hops"]
 
     @property
     def trusted(self) -> int:
         """How many proxies are skipped."""
-        return int(self.hops.number or 0)
+        return self.hops.whole or 0
 
     @property
     def appends(self) -> bool:
         """Whether this Envoy appends its peer to x-forwarded-for."""
-        if self.extension:
+        if self.extensions:
             # The extension for x-forwarded-for has a setting of its own, true by default.
-            skips = self.extension.message["skip_xff_append"]
-            return self.extension.type.endswith(_XFF) and skips.value is False
+            skips = self.extensions[0].message["skip_xff_append"]
+            return self.extensions[0].type.endswith(_XFF) and skips.switch is False
         return self.remote.on and not self.config["skip_xff_append"].on
 
 
 def detection(manager: Manager) -> Detection:
     """Return how a connection manager derives the client's address."""
     config = manager.config
-    extension = config["original_ip_detection_extensions"][0]["typed_config"]
-    hops = (extension.message if extension else config)["xff_num_trusted_hops"]
-    return Detection(config, config["use_remote_address"], extension, hops)
+    extensions = (one["typed_config"] for one in config["original_ip_detection_extensions"])
+    return Detection(config, config["use_remote_address"], tuple(extensions))
 
 
+@careful
 def examine(
     manager: Manager, expected: Expected, observed: Observation | None
 ) -> Iterator[Finding]:
@@ -80,6 +85,7 @@ def examine(
         case "envoy":
             yield from _derived(found, observed)
         case "xff":
+            yield from _by_several(found)
             yield from _appended(found, expected)
             yield from _counted(found, expected)
         case "peer":
@@ -87,10 +93,12 @@ def examine(
     yield from _proxy_protocol(manager)
 
 
+@careful
 def _derived(found: Detection, observed: Observation | None) -> Iterator[Finding]:
     """Examine what Envoy believes, where RegionGate believes Envoy."""
-    if found.extension:
-        yield from _extension(found)
+    if found.extensions:
+        for one in found.extensions:
+            yield from _extension(one)
     elif not found.remote.on:
         yield wrong(
             "use-remote-address",
@@ -131,8 +139,8 @@ def _usual(observed: Observation) -> int:
     return int(entries[0])
 
 
-def _extension(found: Detection) -> Iterator[Finding]:
-    extension = found.extension
+@careful
+def _extension(extension: Node) -> Iterator[Finding]:
     if extension.type.endswith(_CUSTOM_HEADER):
         name = extension.message["header_name"]
         yield wrong(
@@ -149,11 +157,12 @@ def _extension(found: Detection) -> Iterator[Finding]:
         yield unknown(
             "address-from-extension",
             extension,
-            f"the client's address comes from {extension.type or 'an extension'}, which is not"
+            f"the client's address may come from {extension.type or 'an extension'}, which is not"
             " known here",
         )
 
 
+@careful
 def _ranges(extension: Node) -> Iterator[Finding]:
     ranges = extension.at("xff_trusted_cidrs", "cidrs")
     for one in ranges:
@@ -187,7 +196,22 @@ def _ranges(extension: Node) -> Iterator[Finding]:
 # ---------------------------------------------------------------------------------- source xff
 
 
+@careful
+def _by_several(found: Detection) -> Iterator[Finding]:
+    if len(found.extensions) > 1:
+        yield unknown(
+            "several-detections",
+            found.extensions[1],
+            "which of several original_ip_detection_extensions finds the client, and so whether"
+            " this Envoy appends its peer to x-forwarded-for, differs from request to request",
+            "one of them",
+        )
+
+
+@careful
 def _appended(found: Detection, expected: Expected) -> Iterator[Finding]:
+    if len(found.extensions) > 1:
+        return
     if found.appends == expected.envoy_appends:
         told = "appends" if found.appends else "does not append"
         yield fine("envoy-appends", found.remote, f"this Envoy {told} its peer, as is expected")
@@ -209,9 +233,10 @@ def _appended(found: Detection, expected: Expected) -> Iterator[Finding]:
     )
 
 
+@careful
 def _counted(found: Detection, expected: Expected) -> Iterator[Finding]:
     trusted = expected.trusted_hops
-    if trusted is None:
+    if trusted is None or len(found.extensions) > 1:
         return
     what = (
         f"client_address.trusted_hops is {trusted} and Envoy's xff_num_trusted_hops is"
@@ -234,6 +259,7 @@ def _counted(found: Detection, expected: Expected) -> Iterator[Finding]:
 # --------------------------------------------------------------------------------- source peer
 
 
+@careful
 def _direct(found: Detection) -> Iterator[Finding]:
     if found.trusted:
         yield wrong(
@@ -245,6 +271,7 @@ def _direct(found: Detection) -> Iterator[Finding]:
         )
 
 
+@careful
 def _proxy_protocol(manager: Manager) -> Iterator[Finding]:
     for one in manager.listener["listener_filters"]:
         config = one["typed_config"]

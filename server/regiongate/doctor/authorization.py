@@ -5,31 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from regiongate.doctor import calls
-from regiongate.doctor.envoy import Filter
+from regiongate.doctor import calls, enabled
+from regiongate.doctor.envoy import Configuration, Filter
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding
 from regiongate.doctor.matching import lists
 from regiongate.doctor.observation import Observation
-from regiongate.doctor.saying import fine, unknown, warning, wrong
+from regiongate.doctor.saying import careful, doubted, fine, unknown, warning, wrong
+from regiongate.doctor.status import refuses
 from regiongate.doctor.tree import Node
 
-_SUCCESS: Final = {"Continue", "OK", "Created", "Accepted", "NoContent", "ResetContent"}
-"""Names of envoy.type.v3.StatusCode below 300."""
-_FIRST_REFUSAL: Final = 400
-_HUNDRED: Final = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 
-
+@careful
 def examine(
-    authorization: Filter, expected: Expected, observed: Observation | None
+    authorization: Filter,
+    given: Configuration,
+    expected: Expected,
+    observed: Observation | None,
 ) -> Iterator[Finding]:
     """Examine a filter that asks RegionGate, or is meant to.
 
     Args:
         authorization: an ext_authz filter.
+        given: the configuration that it is in.
         expected: what is relied on.
         observed: what the running service tells; None where it was not asked.
     """
+    found = _examine(authorization, expected, observed)
+    yield from doubted(found) if authorization.provisional else found
+    yield from enabled.examine(authorization, given.runtime)
+    if authorization.provisional:
+        yield unknown(
+            "filter-not-given",
+            authorization.entry["config_discovery"],
+            f"{authorization.name} is discovered while Envoy runs, and what was given has only what"
+            " it is until then",
+            "the answer of Envoy's /config_dump, which has it",
+        )
+
+
+def _examine(
+    authorization: Filter, expected: Expected, observed: Observation | None
+) -> Iterator[Finding]:
     config = authorization.config
     if not authorization.calls:
         yield wrong(
@@ -44,9 +61,9 @@ def examine(
         yield from check(config)
     yield from _headers(config, expected)
     yield from _sent(config, expected)
-    yield from _enabled(authorization)
 
 
+@careful
 def fails_open(config: Node) -> Iterator[Finding]:
     """Say what happens to a request for which there is no answer; for TCP filters too."""
     node = config["failure_mode_allow"]
@@ -62,10 +79,10 @@ def fails_open(config: Node) -> Iterator[Finding]:
         yield fine("failure-mode-allow", node, "without an answer Envoy refuses")
 
 
+@careful
 def _status(config: Node) -> Iterator[Finding]:
     node = config["status_on_error"]
     code, instead = node["code"], "status_on_error: {code: ServiceUnavailable}"
-    number = code.number
     if not code:
         yield warning(
             "status-on-error",
@@ -73,7 +90,7 @@ def _status(config: Node) -> Iterator[Finding]:
             "without an answer clients get 403, as if they had been refused",
             instead,
         )
-    elif code.text in _SUCCESS or (number is not None and number < _FIRST_REFUSAL):
+    elif not refuses(code):
         yield wrong(
             "status-on-error",
             node,
@@ -85,6 +102,7 @@ def _status(config: Node) -> Iterator[Finding]:
 
 
 def _switch(name: str, field: str, loss: str, gain: str) -> Callable[[Node], Iterator[Finding]]:
+    @careful
     def check(config: Node) -> Iterator[Finding]:
         if config[field].on:
             yield fine(name, config[field], gain)
@@ -106,6 +124,7 @@ def _body(config: Node) -> Iterator[Finding]:
         )
 
 
+@careful
 def _route_cache(config: Node) -> Iterator[Finding]:
     node = config["clear_route_cache"]
     if node.on:
@@ -118,6 +137,7 @@ def _route_cache(config: Node) -> Iterator[Finding]:
         )
 
 
+@careful
 def _shadow(config: Node) -> Iterator[Finding]:
     node = config["shadow_mode"]
     if node.on:
@@ -153,6 +173,7 @@ _CHECKS: Final = (
 # --------------------------------------------------------------------- what arrives of a request
 
 
+@careful
 def _headers(config: Node, expected: Expected) -> Iterator[Finding]:
     found = [
         *_kept_out(config, expected.needed_headers, wrong),
@@ -187,12 +208,17 @@ def _kept_out(
 ) -> Iterator[Finding]:
     allowed, disallowed = config["allowed_headers"], config["disallowed_headers"]
     for name, use in needed.items():
-        if disallowed and lists(disallowed, name):
+        kept = lists(disallowed, name) if disallowed else False
+        let = lists(allowed, name) if allowed else True
+        if kept:
             what = f"disallowed_headers keeps out {name}, which is needed for {use}"
             yield say("disallowed-headers", disallowed, what, "")
-        elif allowed and lists(allowed, name) is False:
+        elif let is False:
             what = f"allowed_headers keeps out {name}, which is needed for {use}"
             yield say("allowed-headers", allowed, what, _allowing(name))
+        elif kept is None or let is None:
+            what = f"whether {name} arrives, which is needed for {use}, cannot be told"
+            yield unknown("headers-by-pattern", disallowed if kept is None else allowed, what)
 
 
 def _allowing(name: str) -> str:
@@ -200,6 +226,7 @@ def _allowing(name: str) -> str:
     return f"allowed_headers:\n  patterns:\n    - {{{pattern}}}"
 
 
+@careful
 def _sent(config: Node, expected: Expected) -> Iterator[Finding]:
     """Look for what else has to be sent."""
     namespaces = config["metadata_context_namespaces"]
@@ -219,40 +246,3 @@ def _sent(config: Node, expected: Expected) -> Iterator[Finding]:
             "a condition reads request.sni, which is not sent",
             "include_tls_session: true",
         )
-
-
-# ----------------------------------------------------------------------------- whether it is asked
-
-
-def _enabled(authorization: Filter) -> Iterator[Finding]:
-    config = authorization.config
-    share = _share(config.at("filter_enabled", "default_value"))
-    if (
-        config["filter_enabled"]
-        and share < 1
-        and not config.at("deny_at_disable", "default_value").on
-    ):
-        yield wrong(
-            "filter-enabled",
-            config["filter_enabled"],
-            f"{share:.3g} of all requests are checked, and the others pass",
-            "filter_enabled is left out",
-        )
-    if config["filter_enabled_metadata"]:
-        yield warning(
-            "filter-enabled-metadata",
-            config["filter_enabled_metadata"],
-            "only requests with certain metadata are checked (Istio: those that the rules of the"
-            " AuthorizationPolicy match); the others pass",
-        )
-    if authorization.entry["disabled"].on:
-        yield warning(
-            "filter-disabled",
-            authorization.entry["disabled"],
-            "the filter is off but for routes that turn it on",
-            "disabled: false",
-        )
-
-
-def _share(percent: Node) -> float:
-    return (percent["numerator"].number or 0.0) / _HUNDRED.get(percent["denominator"].text, 100)

@@ -9,7 +9,7 @@ from typing import Final
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding
 from regiongate.doctor.observation import Observation
-from regiongate.doctor.saying import fine, unknown, warning, wrong
+from regiongate.doctor.saying import careful, fine, unknown, warning, wrong
 from regiongate.doctor.tree import Node
 
 DERIVED: Final = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
@@ -24,6 +24,7 @@ LONGEST: Final = 1.0
 """Seconds after which a decision of microseconds is no longer coming."""
 
 
+@careful
 def examine(calls: Node, expected: Expected, observed: Observation | None) -> Iterator[Finding]:
     """Examine a grpc_service.
 
@@ -44,6 +45,7 @@ def initial_metadata(name: str, indent: int = 0) -> str:
     return "\n".join(" " * indent + line for line in lines)
 
 
+@careful
 def _metadata(calls: Node, expected: Expected) -> Iterator[Finding]:
     sent = calls["initial_metadata"]
     ours = [one for one in sent if one["key"].text.lower() == expected.metadata]
@@ -95,6 +97,7 @@ def _value(value: Node, instead: str) -> Finding:
     )
 
 
+@careful
 def _timeout(calls: Node, expected: Expected, observed: Observation | None) -> Iterator[Finding]:
     node, instead = calls["timeout"], "grpc_service:\n  timeout: 0.25s"
     seconds = DEFAULT_TIMEOUT if not node else node.seconds or 0.0
@@ -145,6 +148,7 @@ def _timeout(calls: Node, expected: Expected, observed: Observation | None) -> I
         )
 
 
+@careful
 def _retries(calls: Node) -> Iterator[Finding]:
     misplaced = calls.at("envoy_grpc", "retry_policy")
     instead = (
@@ -158,7 +162,7 @@ def _retries(calls: Node) -> Iterator[Finding]:
             "a retry_policy under envoy_grpc has no effect; it belongs beside it",
             instead,
         )
-    elif not calls["retry_policy"]:
+    elif not calls["retry_policy"] or calls.at("retry_policy", "num_retries").number == 0:
         yield warning(
             "retry-missing",
             calls["retry_policy"],

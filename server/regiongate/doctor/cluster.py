@@ -7,7 +7,7 @@ from typing import Final
 
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding
-from regiongate.doctor.saying import fine, warning, wrong
+from regiongate.doctor.saying import careful, fine, warning, wrong
 from regiongate.doctor.tree import Node
 
 HEALTH_SERVICES: Final = ("envoy.service.auth.v3.Authorization", "")
@@ -15,7 +15,10 @@ HEALTH_SERVICES: Final = ("envoy.service.auth.v3.Authorization", "")
 
 _OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
+_DISCOVERY: Final = ("STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST")
 
+
+@careful
 def examine(cluster: Node, expected: Expected) -> Iterator[Finding]:
     """Examine the cluster.
 
@@ -37,6 +40,7 @@ def examine(cluster: Node, expected: Expected) -> Iterator[Finding]:
         )
 
 
+@careful
 def _protocol(cluster: Node) -> Iterator[Finding]:
     options = cluster["typed_extension_protocol_options"].key(_OPTIONS)
     spoken = (
@@ -59,6 +63,7 @@ def _protocol(cluster: Node) -> Iterator[Finding]:
         )
 
 
+@careful
 def _panic(cluster: Node) -> Iterator[Finding]:
     threshold = cluster.at("common_lb_config", "healthy_panic_threshold")
     # A dump leaves out a value of 0.
@@ -73,6 +78,7 @@ def _panic(cluster: Node) -> Iterator[Finding]:
         )
 
 
+@careful
 def _health(cluster: Node) -> Iterator[Finding]:
     checks = cluster["health_checks"]
     instead = (
@@ -100,8 +106,9 @@ def _health(cluster: Node) -> Iterator[Finding]:
             yield fine("health-check", one, "Envoy asks for RegionGate's health")
 
 
+@careful
 def _endpoints(cluster: Node, expected: Expected) -> Iterator[Finding]:
-    if cluster["type"].text not in ("", "STATIC"):
+    if cluster["type"].choice(*_DISCOVERY) != "STATIC":
         return
     localities = cluster.at("load_assignment", "endpoints")
     found = [one for locality in localities for one in locality["lb_endpoints"]]

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from regiongate.doctor import authorization, cluster, manager, traffic
+from regiongate.doctor import authorization, cluster, manager, routes, traffic
+from regiongate.doctor.asking import ours
 from regiongate.doctor.envoy import Configuration, Filter, gather, target
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding, Place, Severity
 from regiongate.doctor.observation import Observation
-from regiongate.doctor.saying import unknown, warning, wrong
+from regiongate.doctor.saying import careful, unknown, warning, wrong
 from regiongate.doctor.tree import Node
 
 _KEEPS_OUT_KEYS: Final = {"allowed-headers", "disallowed-headers", "metadata-namespace", "not-grpc"}
 _SHOWN: Final = 5
 """Listeners that are named."""
+
+_INSTEAD: Final = "http_filters, before the router:\n  - name: envoy.filters.http.ext_authz …"
 
 _NOT_ASKED: Final = Finding(
     Severity.UNKNOWN,
@@ -46,7 +49,7 @@ def diagnose(
         given: Envoy's configuration, likewise.
     """
     told = observed[0] if observed else None
-    found = [_NOT_GIVEN] if given is None else list(configuration(gather(given), expected, told))
+    found = [_NOT_GIVEN] if given is None else list(configuration(given, expected, told))
     if observed is None:
         found.append(_NOT_ASKED)
     else:
@@ -57,23 +60,26 @@ def diagnose(
     return sorted(dict.fromkeys(found), key=lambda one: order.index(one.severity))
 
 
+@careful
 def configuration(
-    given: Configuration, expected: Expected, observed: Observation | None
+    root: Node, expected: Expected, observed: Observation | None
 ) -> Iterator[Finding]:
     """Examine a configuration of Envoy's.
 
     Args:
-        given: the configuration.
+        root: the configuration.
         expected: what is relied on.
         observed: what the running service tells; None where it was not asked.
     """
-    ours = _ours(given, expected)
-    yield from _listeners(given, ours)
+    given = gather(root)
+    asking = ours(given, expected)
+    yield from _listeners(given, asking)
+    yield from _tunnels(given, asking)
     for one in given.managers:
-        asked = [known for known in one.authorizations if known in ours]
+        asked = [known for known in one.authorizations if known in asking]
         if asked:
-            yield from manager.examine(one, asked, expected, observed)
-    for name in dict.fromkeys(target(one.calls) for one in ours if one.calls["envoy_grpc"]):
+            yield from manager.examine(one, asked, given, expected, observed)
+    for name in dict.fromkeys(target(one.calls) for one in asking if one.calls["envoy_grpc"]):
         if name in given.clusters:
             yield from cluster.examine(given.clusters[name], expected)
         else:
@@ -84,12 +90,12 @@ def configuration(
         yield from _tcp(node, expected)
 
 
+@careful
 def _listeners(given: Configuration, ours: list[Filter]) -> Iterator[Finding]:
     """Look for requests that nobody asks about."""
-    instead = "http_filters, before the router:\n  - name: envoy.filters.http.ext_authz …"
     if not given.managers:
         yield unknown(
-            "no-listener", given.root, "no HTTP connection manager is in what was given", instead
+            "no-listener", given.root, "no HTTP connection manager is in what was given", _INSTEAD
         )
         return
     unknown_filters = [one for each in given.managers for one in each.filters if not one.type]
@@ -105,34 +111,66 @@ def _listeners(given: Configuration, ours: list[Filter]) -> Iterator[Finding]:
             "filter-missing",
             given.managers[0].config["http_filters"],
             "no listener has the ext_authz filter: nothing is checked",
-            instead,
+            _INSTEAD,
         )
-    without = [one for one in given.managers if not any(known in ours for known in one.filters)]
-    if ours and without:
-        names = ", ".join(dict.fromkeys(one.name for one in without[:_SHOWN]))
-        more = f" and {len(without) - _SHOWN} more" if len(without) > _SHOWN else ""
-        yield warning(
-            "listener-not-checked",
-            without[0].config["http_filters"],
-            f"requests to {names}{more} are not checked",
-            instead,
+    yield from _without(given, ours)
+    for one in given.hidden:
+        yield unknown(
+            "filter-not-given",
+            one,
+            f"what the filter {one['name'].text} of a listener is, is discovered while Envoy runs",
         )
 
 
-def _ours(given: Configuration, expected: Expected) -> list[Filter]:
-    """Return the ext_authz filters that ask RegionGate: all, unless some are known to."""
-    found = [one for each in given.managers for one in each.authorizations]
-    named = [one for one in found if _asks_us(one, given, expected)]
-    return named or found
+def _without(given: Configuration, ours: list[Filter]) -> Iterator[Finding]:
+    """Look for chains of filters in which ours is not."""
+    lacking = [one for one in given.managers if not any(known in ours for known in one.filters)]
+    checked = [one.config for one in given.managers if one not in lacking]
+    for one in lacking:
+        if one.upgrade and one.config in checked:
+            yield wrong(
+                "upgrade-not-checked",
+                one.chain,
+                f"requests to {one.name} have filters of their own and are not checked",
+                "upgrade_configs:\n  - upgrade_type: "
+                f"{one.upgrade}   # without filters, or with ext_authz in them",
+            )
+    others = [one for one in lacking if not one.upgrade]
+    if ours and others:
+        names = ", ".join(dict.fromkeys(one.name for one in others[:_SHOWN]))
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        what = f"requests to {names}{more} are not checked"
+        yield warning("listener-not-checked", others[0].chain, what, _INSTEAD)
 
 
-def _asks_us(one: Filter, given: Configuration, expected: Expected) -> bool:
-    name = target(one.calls)
+@careful
+def _tunnels(given: Configuration, ours: list[Filter]) -> Iterator[Finding]:
+    """Look for ways to what is protected that no HTTP filter stands in."""
+    checked = [one for one in given.managers if any(known in ours for known in one.filters)]
+    protected = {name for one in checked for name in routes.reached(one)}
+    places = {place for name in protected for place in _places(name, given)}
+    for one in given.tunnels:
+        names = {each["name"].text for each in one.at("weighted_clusters", "clusters")}
+        names = {*names, one["cluster"].text} - {""}
+        same = [
+            name for name in sorted(names) if name in protected or _places(name, given) & places
+        ]
+        if same:
+            yield warning(
+                "tcp-not-checked",
+                one,
+                f"TCP connections reach {', '.join(same)}, to which requests are checked elsewhere,"
+                " without a Check",
+                "the listener is left out, or no client reaches it",
+            )
+
+
+def _places(name: str, given: Configuration) -> set[str]:
     known = given.clusters.get(name)
-    at = set(cluster.addresses(known)) if known else set[str]()
-    return "regiongate" in name.lower() or bool(at & {*expected.listen})
+    return set(cluster.addresses(known)) if known else set()
 
 
+@careful
 def _tcp(node: Node, expected: Expected) -> Iterator[Finding]:
     yield from authorization.fails_open(node)
     if expected.source != "peer":

@@ -14,6 +14,7 @@ from regiongate.doctor.tree import Node
 
 CONNECTION_MANAGER: Final = ".HttpConnectionManager"
 AUTHORIZATION: Final = ".ExtAuthz"
+TUNNEL: Final = ".TcpProxy"
 
 _OUTDATED: Final = {"draining_state", "drainingState", "error_state", "errorState"}
 """What a dump has of listeners beside those that take requests."""
@@ -30,12 +31,14 @@ class Filter:
         entry: of it among the connection manager's http_filters.
         config: its own fields; absent where they were not given.
         type: the message that these are; empty where they were not given.
+        matched: the ExtensionWithMatcher around it; None where it is for all requests.
     """
 
     name: str
     entry: Node
     config: Node
     type: str
+    matched: Node | None = None
 
     @property
     def authorizes(self) -> bool:
@@ -47,22 +50,32 @@ class Filter:
         """The gRPC service that it asks."""
         return self.config["grpc_service"]
 
+    @property
+    def provisional(self) -> bool:
+        """Whether its fields are those until others are discovered."""
+        until = self.entry.at("config_discovery", "default_config").path
+        return self.config.path[: len(until)] == until
+
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """An HTTP connection manager.
+    """An HTTP connection manager with one of its chains of filters.
 
     Attributes:
         listener: the listener that it serves.
         config: its fields.
+        chain: where the filters are written.
         filters: in their order.
         routes: its RouteConfiguration; absent where that was not given.
+        upgrade: the upgrade (websocket) whose requests take this chain; empty for all others.
     """
 
     listener: Node
     config: Node
+    chain: Node
     filters: tuple[Filter, ...]
     routes: Node
+    upgrade: str = ""
 
     @property
     def authorizations(self) -> list[Filter]:
@@ -72,7 +85,8 @@ class Manager:
     @property
     def name(self) -> str:
         """What messages call it."""
-        return self.listener["name"].text or self.config["stat_prefix"].text or "unnamed"
+        name = self.listener["name"].text or self.config["stat_prefix"].text or "unnamed"
+        return f"{name} ({self.upgrade})" if self.upgrade else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +95,21 @@ class Configuration:
 
     Attributes:
         root: all that was given.
+        managers: each as often as it has chains of filters.
         network: the ext_authz filters for TCP.
+        tunnels: the TCP proxies that have none before them.
+        hidden: filters of listeners of which only the name was given.
         clusters: by name.
+        runtime: what static layers of the runtime set, by key.
     """
 
     root: Node
     managers: Sequence[Manager]
     network: Sequence[Node]
+    tunnels: Sequence[Node]
+    hidden: Sequence[Node]
     clusters: Mapping[str, Node]
+    runtime: Mapping[str, Node]
 
 
 def gather(root: Node) -> Configuration:
@@ -106,16 +127,22 @@ def gather(root: Node) -> Configuration:
         for part in parts
         for one in _listed(part, ("ecds_filters",), "ecds_filter")
     }
-    managers: list[Manager] = []
-    network: list[Node] = []
-    for listener in (one for part in parts for one in _listeners(part)):
-        for node in listener.everything():
-            if node.type.endswith(CONNECTION_MANAGER):
-                managers.append(_manager(listener, node.message, routes, discovered))
-            elif node.type.endswith(AUTHORIZATION) and ".network." in node.type:
-                network.append(node.message)
-    clusters = {one["name"].text: one for part in parts for one in _clusters(part)}
-    return Configuration(root, managers, network, clusters)
+    listeners = [one for part in parts for one in _listeners(part)]
+    chains = [[*chain["filters"]] for listener in listeners for chain in _chains(listener)]
+    return Configuration(
+        root,
+        managers=[
+            manager
+            for listener in listeners
+            for node in _messages(listener, CONNECTION_MANAGER)
+            for manager in _managers(listener, node, routes, discovered)
+        ],
+        network=[one for listener in listeners for one in _network(listener)],
+        tunnels=[one for chain in chains for one in _tunnels(chain)],
+        hidden=[one for chain in chains for one in chain if one["config_discovery"]],
+        clusters={one["name"].text: one for part in parts for one in _clusters(part)},
+        runtime=dict(_runtime(root)),
+    )
 
 
 def target(calls: Node) -> str:
@@ -125,19 +152,19 @@ def target(calls: Node) -> str:
 
 def _parts(root: Node) -> list[Node]:
     """Split a dump, in which a static listener stands twice: in force and as written."""
-    configs = [*root["configs"]]
+    configs = _configs(root)
     in_force = [one for one in configs if not one.type.endswith("BootstrapConfigDump")]
     listeners = any(one.type.endswith("ListenersConfigDump") for one in in_force)
-    return (in_force if listeners else configs) or [root]
+    return in_force if listeners else configs
 
 
 def _listeners(part: Node) -> Iterator[Node]:
     waiting = [part]
     while waiting:
         node = waiting.pop()
-        if node["filter_chains"] or node["default_filter_chain"]:
+        if node.has_fields and (node["filter_chains"] or node["default_filter_chain"]):
             yield node
-        elif node.name not in _OUTDATED:
+        elif node.name not in _OUTDATED and isinstance(node.value, dict | list):
             waiting.extend(reversed([*node]))
 
 
@@ -152,18 +179,62 @@ def _listed(part: Node, lists: Sequence[str], name: str) -> Iterator[Node]:
         yield from (entry[name] for entry in part[one])
 
 
-def _manager(
+def _configs(root: Node) -> list[Node]:
+    if root.has_fields and not root["configs"]:
+        return [root]
+    return [*(root["configs"] if root.has_fields else root)]
+
+
+def _runtime(root: Node) -> Iterator[tuple[str, Node]]:
+    """Yield what layers set, the last word last, under keys as Envoy joins them."""
+    for part in _configs(root):
+        for holder in (part, part["bootstrap"]):
+            for layer in holder.at("layered_runtime", "layers"):
+                start = layer["static_layer"]
+                for one in start.everything():
+                    yield ".".join(map(str, one.path[len(start.path) :])), one
+
+
+def _chains(listener: Node) -> list[Node]:
+    other = listener["default_filter_chain"]
+    return [*listener["filter_chains"], *([other] if other else [])]
+
+
+def _messages(within: Node, kind: str) -> Iterator[Node]:
+    return (one.message for one in within.everything() if one.type.endswith(kind))
+
+
+def _network(listener: Node) -> list[Node]:
+    return [
+        one.message
+        for one in listener.everything()
+        if one.type.endswith(AUTHORIZATION) and ".network." in one.type
+    ]
+
+
+def _tunnels(chain: list[Node]) -> list[Node]:
+    checked = any(_network(one) for one in chain)
+    return [] if checked else [one for entry in chain for one in _messages(entry, TUNNEL)]
+
+
+def _managers(
     listener: Node, config: Node, routes: Mapping[str, Node], discovered: Mapping[str, Node]
-) -> Manager:
-    filters = tuple(_filter(entry, discovered) for entry in config["http_filters"])
-    named = config.at("rds", "route_config_name")
-    return Manager(listener, config, filters, routes.get(named.text, config["route_config"]))
+) -> Iterator[Manager]:
+    named = config.at("rds", "route_config_name").text
+    own = routes.get(named, config["route_config"]) if named else config["route_config"]
+    chains = [("", config["http_filters"])]
+    chains += [(one["upgrade_type"].text, one["filters"]) for one in config["upgrade_configs"]]
+    for upgrade, chain in chains:
+        filters = tuple(_filter(entry, discovered) for entry in chain)
+        if filters or not upgrade:
+            yield Manager(listener, config, chain, filters, own, upgrade)
 
 
 def _filter(entry: Node, discovered: Mapping[str, Node]) -> Filter:
     name, config = entry["name"].text, entry["typed_config"]
     if entry["config_discovery"]:
         config = discovered.get(name, entry.at("config_discovery", "default_config"))
-    if config.type.endswith(".ExtensionWithMatcher"):
-        config = config.message.at("extension_config", "typed_config")
-    return Filter(name, entry, config.message, config.type)
+    matched = config.message if config.type.endswith(".ExtensionWithMatcher") else None
+    if matched:
+        config = matched.at("extension_config", "typed_config")
+    return Filter(name, entry, config.message, config.type, matched)

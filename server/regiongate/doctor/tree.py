@@ -3,30 +3,65 @@
 A configuration is protobuf written as JSON or YAML, in which a field has two spellings
 (`http_filters`, `httpFilters`); either is found by the first. What is absent is a node too, so that
 a way through the tree needs no condition at each step.
+
+Whatever is read is there, is absent, or is not understood; the last raises, at every place where a
+value is read as something. So nobody can go on as if it were absent, and `saying.careful` makes the
+finding of it.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 import orjson
 
 from regiongate.doctor.finding import Place
-from regiongate.documents import DocumentError, Path, Problem, parse, spell
+from regiongate.documents import DocumentError, Path, Problem, parse, shown, spell
 
 _LARGEST: Final = 256 * 1024 * 1024
 """Characters; the dump of a large mesh's gateway has a tenth."""
 
 _DURATION: Final = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)s")
+_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,20}(\.[0-9]{1,20})?([eE][-+]?[0-9]{1,2})?")
+
+_SWITCHES: Final[Mapping[str, bool]] = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
+"""Words that Envoy takes: YAML 1.1's without quotes, protobuf's in them."""
+
 _TYPED_STRUCT: Final = re.compile(r"(udpa|xds)\.type\.v[13]\.TypedStruct")
+
+
+class _Spelled(Enum):
+    """Stands where a field is given in both spellings: Envoy takes either, by chance."""
+
+    TWICE = "two spellings of it"
+
+
+class UnclearError(ValueError):
+    """A value that is not what stands at its place; what Envoy makes of it is not known here.
+
+    Attributes:
+        node: the value.
+    """
+
+    def __init__(self, node: Node, expected: str) -> None:
+        got = node.value.value if isinstance(node.value, _Spelled) else shown(node.value)
+        super().__init__(f"expected {expected} (got {got})")
+        self.node = node
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """A value and its place.
+
+    Each way to read it as something raises UnclearError where it is something else.
 
     Attributes:
         value: as JSON has it; None where there is none.
@@ -42,11 +77,13 @@ class Node:
     def __getitem__(self, part: str | int) -> Node:
         """Return a field by its name with underscores, or an element by its index."""
         if isinstance(part, int):
-            inside = isinstance(self.value, list) and part < len(self.value)
-            return self._child(part, self.value[part] if inside else None)
-        known = self.value if isinstance(self.value, dict) else {}
-        name = part if part in known else _camel(part)
-        return self._child(name if name in known else part, known.get(name))
+            listed = [*self]
+            return listed[part] if part < len(listed) else self._child(part, None)
+        known = self._fields()
+        given = [name for name in {part, _camel(part)} if known.get(name) is not None]
+        if len(given) > 1:
+            return self._child(part, _Spelled.TWICE)
+        return self.key(given[0] if given else part)
 
     def at(self, *parts: str | int) -> Node:
         """Follow several steps."""
@@ -57,8 +94,7 @@ class Node:
 
     def key(self, name: str) -> Node:
         """Return the value of a map's key, whose spelling is the operator's."""
-        known = self.value if isinstance(self.value, dict) else {}
-        return self._child(name, known.get(name))
+        return self._child(name, self._fields().get(name))
 
     def __iter__(self) -> Iterator[Node]:
         """Go through the elements of a list, or the values of a mapping."""
@@ -66,10 +102,17 @@ class Node:
             yield from (self._child(index, value) for index, value in enumerate(self.value))
         elif isinstance(self.value, dict):
             yield from (self._child(name, value) for name, value in self.value.items())
+        elif self:
+            raise UnclearError(self, "a list or a mapping")
 
     def __bool__(self) -> bool:
         """Say whether it is there."""
         return self.value is not None
+
+    def _fields(self) -> Mapping[str, Any]:
+        if self and not self.has_fields:
+            raise UnclearError(self, "a mapping")
+        return self.value or {}
 
     def _child(self, part: str | int, value: Any) -> Node:
         return Node(value, (*self.path, part), self.file, self.line)
@@ -85,30 +128,76 @@ class Node:
         return str(self.path[-1]) if self.path else ""
 
     @property
+    def has_fields(self) -> bool:
+        """Whether it is a mapping."""
+        return isinstance(self.value, dict)
+
+    @property
     def text(self) -> str:
-        """The text that it is; empty where it is none."""
-        return self.value if isinstance(self.value, str) else ""
+        """The text that it is; empty where it is absent."""
+        if self and not isinstance(self.value, str):
+            raise UnclearError(self, "text")
+        return self.value or ""
+
+    @property
+    def switch(self) -> bool | None:
+        """Whether it is true; None where it is absent."""
+        if isinstance(self.value, bool | None):
+            return self.value
+        word = self.value.lower() if isinstance(self.value, str) else ""
+        if word not in _SWITCHES:
+            raise UnclearError(self, "true or false")
+        return _SWITCHES[word]
 
     @property
     def on(self) -> bool:
-        """Whether it is true."""
-        return self.value is True
+        """Whether it is true, where what is absent is false."""
+        return self.switch is True
 
     @property
     def number(self) -> float | None:
-        """The number that it is; None where it is none."""
-        numeric = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        return float(self.value) if numeric else None
+        """The number that it is, 0 or more, also as text; None where it is absent."""
+        if not self:
+            return None
+        text = self.value if isinstance(self.value, str) else repr(self.value)
+        number = float(text) if _NUMBER.fullmatch(text) else math.nan
+        if not number >= 0:
+            raise UnclearError(self, "a number")
+        return number
+
+    @property
+    def whole(self) -> int | None:
+        """The whole number that it is, 0 or more; None where it is absent."""
+        number = self.number
+        if number is not None and not number.is_integer():
+            raise UnclearError(self, "a whole number")
+        return None if number is None else int(number)
+
+    def choice(self, *names: str) -> str:
+        """Return the value of an enum by its name.
+
+        Args:
+            names: all there are, in the order of their numbers; what is absent is the first.
+        """
+        named = isinstance(self.value, str) and self.value in names
+        number = names.index(self.value) if named else self.whole or 0
+        if number >= len(names):
+            raise UnclearError(self, f"one of {', '.join(names)}")
+        return names[number]
 
     @property
     def seconds(self) -> float | None:
-        """The duration that it is, as 0.25s; None where it is none."""
+        """The duration that it is, as 0.25s; None where it is absent."""
         found = _DURATION.fullmatch(self.text)
+        if self and not found:
+            raise UnclearError(self, "a duration such as 0.25s")
         return float(found[1]) if found else None
 
     @property
     def type(self) -> str:
         """The message in an Any, without what stands before its name; empty where none is."""
+        if not self.has_fields:
+            return ""
         written = self.key("@type").text
         if _TYPED_STRUCT.search(written):
             written = self["type_url"].text

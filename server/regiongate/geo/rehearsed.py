@@ -47,7 +47,10 @@ def remember(name: str) -> None:
         return
     with suppress(OSError):
         folder.mkdir(0o700, parents=True, exist_ok=True)
-        (folder / name).touch(0o600)
+        if _is_ours(folder, stat.S_ISDIR):
+            # A link that was put there is not followed, and what it points to not touched.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            os.close(os.open(folder / name, flags, 0o600))
 
 
 def _folder() -> Path | None:

@@ -130,7 +130,8 @@ def _announce(reports: Sequence[Report], shown: str) -> None:
         *(policy["file"], policy["policies"], policy["rules"], policy["digest"][:12]),
     )
     for one in info["databases"]:
-        _LOG.info("database %s: %s of %s", *(one["file"], printable(one["type"]), one["built"][:10]))
+        kind = printable(one["type"])
+        _LOG.info("database %s: %s of %s", *(one["file"], kind, one["built"][:10]))
     _LOG.info("keys %s, version %s", keys["store"], keys["version"][:12] or "none")
     _LOG.info("admin %s, decision log %s, TLS %s", shown, info["decision_log"], info["tls"])
 

@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from regiongate.address import Address
 from regiongate.extauthz.service import Locator as LocatorPort
 from regiongate.geo import Database, DatabaseError, Gate, Layout, Locator, Role, read
 from regiongate.geo.database import Objection
@@ -106,8 +107,6 @@ class Databases:
 
     def __init__(self, written: Geo, base: Path, before: Databases | None, make: Make) -> None:
         self._written = written
-        self._probes = {ip_address(one): country for one, country in written.probes.items()}
-        self._accepted = frozenset(written.accept)
         earlier = {one.place.path: one.database for one in before.in_use} if before else {}
         configured = places(written, base)
         self.in_use: tuple[InUse, ...] = ()
@@ -173,10 +172,11 @@ class Databases:
         candidate = Database.open(
             files.path(place.path), require_c_extension=written.require_c_extension
         )
-        gate = Gate(place.role, layout=place.layout, accepted=self._accepted)
+        gate = gate_of(place, written)
         # Until every database is there, they cannot answer together.
         if self._whole:
-            gate = replace(gate, probes=self._probes, together=partial(self._together, place))
+            answering = partial(self._together, place)
+            gate = replace(gate, probes=probes_of(written), together=answering)
         gate.check(candidate, now=now, in_use=last or earlier)
         _warn_of(candidate, place, written, now)
         return candidate
@@ -190,7 +190,7 @@ class Databases:
 
     def _unanswered(self) -> list[str]:
         names = ", ".join(str(database.path) for database in self.country)
-        return [f"{names}: {one}" for one in unanswered(self._together(), self._probes)]
+        return [f"{names}: {one}" for one in unanswered(self._together(), probes_of(self._written))]
 
 
 def places(written: Geo, base: Path) -> list[Place]:
@@ -205,6 +205,16 @@ def places(written: Geo, base: Path) -> list[Place]:
         for role in ROLES
         for file in written.files(role)
     ]
+
+
+def gate_of(place: Place, written: Geo) -> Gate:
+    """Return what a file must pass in its place, whatever the others answer."""
+    return Gate(place.role, layout=place.layout, accepted=frozenset(written.accept))
+
+
+def probes_of(written: Geo) -> dict[Address, str]:
+    """Return the countries of a configuration that all databases must answer together."""
+    return {ip_address(text): country for text, country in written.probes.items()}
 
 
 def together(databases: Iterable[tuple[Place, Database]]) -> Locator:

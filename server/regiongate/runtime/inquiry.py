@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import orjson
 
+from regiongate.printable import printable
+
 PATIENCE: Final = 2.0
 """Seconds that the service may take."""
 
@@ -36,7 +38,8 @@ def ask(address: str, page: str) -> Any:
     except OSError as error:
         raise InquiryError(f"{address}: nobody answers ({error.strerror or error})") from None
     except (HTTPException, ValueError) as error:
-        raise InquiryError(f"{address}{page}: expected an answer in JSON ({error})") from None
+        why = printable(str(error))
+        raise InquiryError(f"{address}{page}: expected an answer in JSON ({why})") from None
     finally:
         connection.close()
 

@@ -6,16 +6,15 @@ or prints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 from regiongate.documents import DocumentError
-from regiongate.geo import Database, DatabaseError, Gate, Layout, Locator, Role
+from regiongate.geo import Database, DatabaseError, Gate, Locator
 from regiongate.geo.update.catalogue import Vendor
 from regiongate.geo.update.errors import UpdateError
 from regiongate.geo.update.renew import Outcome, Target
@@ -23,11 +22,10 @@ from regiongate.geo.update.sources import Source, source
 from regiongate.geo.update.web import Credentials
 from regiongate.runtime import config
 from regiongate.runtime.config import Geo
+from regiongate.runtime.databases import Place, gate_of, places, probes_of, together
 
 LICENSE_KEY: Final = "REGIONGATE_MAXMIND_LICENSE_KEY"
 """The variable of the environment that may hold the licence key."""
-
-_ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 Renew = Callable[[Target, Source], Outcome]
 """The port: updates one database."""
@@ -144,52 +142,35 @@ def gates(geo: Geo, base: Path, name: str) -> list[Gate]:
         base: the folder that its paths are relative to.
         name: of the file, as it is written there.
     """
-    accepted = frozenset(geo.accept)
-    found = [
-        Gate(role, layout=file.layout_for(role), accepted=accepted)
-        for role in _ROLES
-        for file in geo.files(role)
-        if file.path == name
-    ]
-    if not _others_are_there(geo, base, name):
+    configured = places(geo, base)
+    found = [gate_of(place, geo) for place in configured if place.name == name]
+    countries = [place for place in configured if place.role == "country"]
+    if not _others_are_there(countries, name):
         return found
-    probes = {ip_address(one): country for one, country in geo.probes.items()}
-    together = partial(_together, geo, base, name)
+    answering = partial(_answering, countries, name)
     return [
-        replace(one, probes=probes, together=together) if one.role == "country" else one
+        replace(one, probes=probes_of(geo), together=answering) if one.role == "country" else one
         for one in found
     ]
 
 
-def _others(geo: Geo, base: Path, name: str) -> dict[str, Database]:
-    return {
-        file.path: Database.open(base / file.path)
-        for file in geo.files("country")
-        if file.path != name
-    }
-
-
-def _others_are_there(geo: Geo, base: Path, name: str) -> bool:
+def _others_are_there(countries: Sequence[Place], name: str) -> bool:
     """Say whether the databases of countries can answer together yet."""
     try:
-        _others(geo, base, name)
+        for place in countries:
+            if place.name != name:
+                Database.open(place.path)
     except DatabaseError:
         return False
     return True
 
 
-def _together(geo: Geo, base: Path, name: str, candidate: Database) -> Locator:
+def _answering(countries: Sequence[Place], name: str, candidate: Database) -> Locator:
     """Return what answers from the databases of countries, with a new one in its place."""
-    others = _others(geo, base, name)
-    layouts: dict[Database, Layout] = {}
-    databases = []
-    for file in geo.files("country"):
-        database = others.get(file.path, candidate)
-        layout = file.layout_for("country")
-        if layout is not None:
-            layouts[database] = layout
-        databases.append(database)
-    return Locator(databases, layouts=layouts)
+    return together(
+        (place, candidate if place.name == name else Database.open(place.path))
+        for place in countries
+    )
 
 
 def _today() -> date:

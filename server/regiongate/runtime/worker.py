@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import platform
@@ -21,7 +22,7 @@ from regiongate.extauthz.service import Authorization, Event
 from regiongate.geo import rehearsed
 from regiongate.keys.cache import CachedStore, Counts
 from regiongate.runtime import config, engines, tls, usage
-from regiongate.runtime.background import Background, kept_running
+from regiongate.runtime.background import kept_running
 from regiongate.runtime.files import LoadError
 from regiongate.runtime.limits import Calls
 from regiongate.runtime.parent import Post
@@ -122,11 +123,14 @@ class Worker:
         """
         stop = asyncio.Event()
         self._listen_to_signals(stop)
-        own: tuple[Background, ...] = (Polling(self._state), *([self._log] if self._log else []))
-        async with kept_running(lambda: (*own, *self._state.background())):
+        polling = Polling(self._state)
+        async with kept_running(lambda: (polling, *self._state.background())):
             (bound,) = await self._server.start([self._post.address])
             self._post = Post(self._post.worker, bound)
             self._count_keys()
+            # What is there now stays: a search for garbage need not go through it again and again.
+            # How much garbage may gather is a share of what such a search goes through.
+            gc.freeze()
             self._serving = True
             ready()
             await stop.wait()

@@ -1,15 +1,13 @@
 """The decision log: one JSON object a line, written off the request's way.
 
 A Check is never held up: what the writer cannot keep up with is dropped and counted, and a disk
-that is full or a pipe that is closed costs lines, not answers. Lines are made in the event loop,
-some at a time between Checks: a thread that made them would take the interpreter away from Checks
-for longer. A thread writes them, which the disk may hold up. Several processes may write to one
-file or pipe; their lines do not mix.
+that is full or a pipe that is closed costs lines, not answers. A line is made at once, which takes
+less than to keep the Check for later; a thread writes it, which the disk may hold up. Several
+processes may write to one file or pipe; their lines do not mix.
 """
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import logging
 import os
@@ -31,7 +29,7 @@ from regiongate.telemetry import privacy
 from regiongate.telemetry.record import record
 
 CAPACITY: Final = 10_000
-"""Events that may wait to be written."""
+"""Lines that may wait to be written."""
 
 CAPACITY_BYTES: Final = 32 * 1024 * 1024
 """Bytes of lines that may wait to be written: a client decides how long a line is."""
@@ -40,11 +38,8 @@ BATCH: Final = 500
 """Lines written at once; a failure costs no more than these."""
 
 GATHERED: Final = 0.01
-"""Seconds for which events gather before they are written: waking the writer for each of them would
+"""Seconds for which lines gather before they are written: waking the writer for each of them would
 cost a busy service more than the writing."""
-
-PIECE: Final = 32
-"""Lines made at once, which takes less time than anybody notices."""
 
 LOCK_TRIES: Final = 50
 LOCK_SECONDS: Final = 0.002
@@ -84,13 +79,12 @@ class DecisionLog:
         self._path = path
         self._sample = sample_allowed
         self._address = address
-        self._events: deque[Event] = deque()
         self._lines: deque[bytes] = deque()
         # Bytes of lines, each counted by one thread.
         self._made = 0
         self._taken = 0
         self._waiting = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._reopen = threading.Event()
         self._failing = False
         self._torn = False
@@ -115,8 +109,8 @@ class DecisionLog:
 
     @property
     def queued(self) -> int:
-        """How many events wait to be written."""
-        return len(self._events) + len(self._lines)
+        """How many lines wait to be written."""
+        return len(self._lines)
 
     def write(self, event: Event) -> None:
         """Take note of a decision; returns at once."""
@@ -127,15 +121,10 @@ class DecisionLog:
         if self.queued >= CAPACITY or self._made - self._taken > CAPACITY_BYTES:
             self._overflown += 1
             return
-        self._events.append(event)
-
-    async def run(self) -> None:
-        """Make lines of what gathers, until cancelled."""
-        while True:
-            await asyncio.sleep(GATHERED)
-            for _ in range(0, len(self._events), PIECE):
-                self._make_lines()
-                await asyncio.sleep(0)
+        line = self._line(event)
+        self._lines.append(line)
+        self._made += len(line)
+        if not self._waiting.is_set():
             self._waiting.set()
 
     def reopen(self) -> None:
@@ -148,24 +137,16 @@ class DecisionLog:
         Args:
             timeout: seconds; a disk that hangs does not keep the process from ending.
         """
-        while self._events:
-            self._make_lines()
-        self._closing = True
+        self._closing.set()
         self._waiting.set()
         self._writer.join(timeout)
-
-    def _make_lines(self) -> None:
-        for _ in range(min(PIECE, len(self._events))):
-            line = self._line(self._events.popleft())
-            self._lines.append(line)
-            self._made += len(line)
 
     def _write_all(self) -> None:
         ended = False
         while not ended:
             self._waiting.wait()
+            ended = self._closing.wait(GATHERED)
             self._waiting.clear()
-            ended = self._closing
             while self._lines:
                 lines = [self._lines.popleft() for _ in range(min(BATCH, len(self._lines)))]
                 self._write(lines)

@@ -6,6 +6,8 @@ holds the two against each other. Empty values are left out, as proto3's JSON do
 
 from __future__ import annotations
 
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from regiongate.extauthz.service import Event, Judged, Snapshot
@@ -67,11 +69,21 @@ def _request(check: Check) -> dict[str, Any]:
 
 
 def _inputs(snapshot: Snapshot) -> dict[str, Any]:
+    policies, keys = snapshot.policies, snapshot.keys
+    return _written_inputs(
+        policies.digest, snapshot.database_type, snapshot.database_built, keys.version
+    )
+
+
+@lru_cache(maxsize=8)
+def _written_inputs(
+    policy: str, database: str, built: datetime | None, keys: str
+) -> dict[str, Any]:
     written: dict[str, Any] = {}
-    _add(written, "policy_digest", snapshot.policies.digest)
-    _add(written, "database_type", snapshot.database_type)
-    _add(written, "database_built", snapshot.database_built)
-    _add(written, "keys_version", snapshot.keys.version)
+    _add(written, "policy_digest", policy)
+    _add(written, "database_type", database)
+    _add(written, "database_built", built)
+    _add(written, "keys_version", keys)
     return written
 
 

@@ -36,10 +36,22 @@ SENT: dict[str, tuple[bytes, bytes | str]] = {
         "expected an answer (IncompleteRead(5 bytes read, 4 more expected))",
     ),
     "nothing": (b"", "expected an answer (Remote end closed connection without response)"),
-    "no HTTP": (b"SSH-2.0-\x1b[31m\r\n\r\n", "expected an answer (SSH-2.0-\ufffd[31m)"),
+    "no HTTP": (b"SSH-2.0-\x1b[31m\r\n\r\n", "expected an answer (SSH-2.0-\\x1b[31m)"),
     "a reason to mislead a terminal": (
         b"HTTP/1.1 418 \x1b[2J\r\ncontent-length: 0\r\n\r\n",
-        "expected a file (got 418, \ufffd[2J)",
+        "expected a file (got 418, \\x1b[2J)",
+    ),
+    "a length of thousands of digits": (
+        OK + b"content-length: %b\r\n\r\nhello" % (b"9" * 5000),
+        b"hello",
+    ),
+    "a pause of thousands of digits": (
+        b"HTTP/1.1 503 Later\r\nretry-after: %b\r\ncontent-length: 0\r\n\r\n" % (b"9" * 5000),
+        "expected a file (got 503, Later)",
+    ),
+    "a pause until no day": (
+        b"HTTP/1.1 503 Later\r\nretry-after: 1 Jan 99999999999999999999 1:1:1 GMT\r\n\r\n",
+        "expected a file (got 503, Later)",
     ),
     "endless headers": (OK + b"a: b\r\n" * 500 + b"\r\n", "expected an answer (got more than 100"),
     "a redirect to no address": (

@@ -183,7 +183,9 @@ def test_a_file_that_somebody_else_has_put_there_is_not_taken_for_what_was_fetch
     assert client.path.read_bytes() == content
 
 
-@pytest.mark.parametrize("note", ["", "[]", '{"url": 1}', '{"url": "x\\u000a"}', "\x00" * 100])
+@pytest.mark.parametrize(
+    "note", ["", "[]", '{"url": 1}', '{"url": "x\\u000a"}', "\x00" * 100, "[" * 5000], ids=range(6)
+)
 def test_a_damaged_note_is_no_note(
     note: str, client: Client, vendor: Site, storage: Site, tmp_path: Path
 ) -> None:
@@ -192,6 +194,37 @@ def test_a_damaged_note_is_no_note(
     client.path.with_name(".country.mmdb.update").write_text(note)
     assert client.update().result == "updated"
     assert client.update().result == "current"
+
+
+HOSTILE = {
+    "a tag that no server reads": {"etag": '"' + "e" * 60_000 + '"'},
+    "a date that has yet to come": {"last-modified": "Fri, 31 Dec 9999 23:59:59 GMT"},
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_what_a_server_made_up_is_not_sent_to_the_next(
+    hostile: str, client: Client, vendor: Site, tmp_path: Path
+) -> None:
+    """A mirror that was hostile once does not keep later updates from being made."""
+    reply = Reply(body=built(tmp_path), headers=HOSTILE[hostile])
+    vendor.put("/user-country.mmdb", reply)
+    assert client.update().result == "updated"
+    assert client.update().result == "current"
+    assert not {"if-none-match", "if-modified-since"} & vendor.asked[-1].headers.keys()
+
+
+def test_what_an_earlier_release_took_down_is_not_sent_either(
+    client: Client, vendor: Site, storage: Site, tmp_path: Path
+) -> None:
+    """The note may hold what is not taken down any more."""
+    publish_ip_location_db(vendor, storage, built(tmp_path))
+    client.update()
+    note = client.path.with_name(".country.mmdb.update")
+    note.write_text(note.read_text().replace('\\"1\\"', "e" * 60_000))
+    assert "e" * 60_000 in note.read_text()
+    assert client.update().result == "current"
+    assert "if-none-match" not in storage.asked[-1].headers
 
 
 def test_a_first_database_needs_no_other(

@@ -112,6 +112,41 @@ def test_what_somebody_else_may_have_planted_is_not_believed(
     assert not rehearsed.is_remembered(ENTRY)
 
 
+def test_nothing_is_written_through_a_link(cache: Path) -> None:
+    """Where somebody else could put one in our folder, or it was ours and is no longer wanted."""
+    cache.mkdir(0o700, parents=True)
+    victim = cache.parent / "victim"
+    (cache / ENTRY).symlink_to(victim)
+    rehearsed.remember(ENTRY)
+    assert not victim.exists()
+    victim.touch()
+    os.utime(victim, (1, 1))
+    rehearsed.remember(ENTRY)
+    assert victim.stat().st_mtime == 1
+
+
+@pytest.mark.parametrize("plant", [_folder_open_to_others, _folder_that_is_a_link])
+def test_nothing_is_written_to_a_folder_that_others_may_change(
+    plant: Callable[[Path], None], cache: Path
+) -> None:
+    """Not only is it not believed."""
+    cache.mkdir(0o700, parents=True)
+    plant(cache)
+    rehearsed.remember(ENTRY)
+    assert not any(cache.iterdir())
+
+
+def test_nothing_is_written_to_a_folder_of_another_user(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever it is may put links there."""
+    cache.mkdir(0o700, parents=True)
+    user = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    rehearsed.remember(ENTRY)
+    assert not any(cache.iterdir())
+
+
 def test_entries_of_another_user_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even in a folder with the right permissions."""
     rehearsed.remember(ENTRY)

@@ -86,6 +86,32 @@ def test_a_line_for_people_says_what_is_not_just_information() -> None:
     assert "INFO" not in information
 
 
+def test_a_line_for_people_gives_no_orders_to_their_terminal() -> None:
+    """Whatever is quoted in it, by whomever it is logged."""
+    stream = Terminal()
+    logs.configure("text", stream=stream)
+    for name in ("regiongate.z", "a\x1b[2Jlibrary"):
+        logging.getLogger(name).warning("database %s", "X\x1b]0;title\x07\r\x9b2J\u202e")
+    ours, other = stream.getvalue().splitlines()
+    assert ours.endswith(r" WARNING regiongate: database X\x1b]0;title\x07\r\x9b2J\u202e")
+    assert r" WARNING a\x1b[2Jlibrary: database X\x1b" in other
+
+
+def test_what_is_quoted_is_not_taken_for_another_message() -> None:
+    """A message of several lines is indented from the second on, and so is a traceback."""
+    stream = Terminal()
+    logs.configure("text", stream=stream)
+    log = logging.getLogger("regiongate.z")
+    log.error("no:\n%s", "a.yaml:1: x\n12:00:00 regiongate: fine\n")
+    log.error("failed", exc_info=ValueError("\n12:00:00 regiongate: fine"))
+    first, *others, last = stream.getvalue().splitlines()
+    assert first.endswith(" ERROR regiongate: no:")
+    assert others[:2] == ["  a.yaml:1: x", "  12:00:00 regiongate: fine"]
+    assert others[2].endswith(" ERROR regiongate: failed")
+    assert all(line.startswith("  ") for line in (*others[3:], last))
+    assert last == "  12:00:00 regiongate: fine"
+
+
 def test_what_ends_a_thread_or_the_process_is_an_object_like_any_other() -> None:
     """No traceback stands between the lines; nor does a warning of Python's."""
     stream = io.StringIO()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +20,7 @@ from regiongate.doctor.observation import Observation, ObservationError
 from regiongate.doctor.snippet import snippet
 from regiongate.doctor.tree import Node, read
 from regiongate.documents import Document, DocumentError
+from regiongate.printable import printable
 from regiongate.runtime import config as configuration
 from regiongate.runtime.inquiry import InquiryError, ask
 
@@ -71,7 +72,13 @@ def _given(file: IO[bytes]) -> Node:
     except UnicodeDecodeError as error:
         nothing = Document(name, None, None)
         raise DocumentError([nothing.problem((), f"expected UTF-8 ({error.reason})")]) from None
-    return read(name, text)
+    try:
+        return read(name, text)
+    except DocumentError as error:
+        raise DocumentError(
+            replace(one, path=printable(one.path), message=printable(one.message))
+            for one in error.problems
+        ) from None
 
 
 def _observed(

@@ -1,4 +1,7 @@
-"""The report of `regiongate doctor`, for people."""
+"""The report of `regiongate doctor`, for people.
+
+What a configuration says comes from others: it is shown without what a terminal would obey.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Final
 import click
 
 from regiongate.doctor.finding import Finding, Severity
+from regiongate.printable import printable
 
 _COLOURS: Final = {
     Severity.WRONG: "red",
@@ -32,13 +36,14 @@ def report(found: Sequence[Finding], snippet: str) -> str:
     """
     alike: dict[tuple[Severity, str, str], list[str]] = {}
     for one in found:
-        places = alike.setdefault((one.severity, one.what, one.instead), [])
-        places += [str(one.place)] if one.place else []
+        kind = one.severity, printable(one.what), _lines(one.instead)
+        places = alike.setdefault(kind, [])
+        places += [printable(str(one.place))] if one.place else []
     lines = [line for kind, places in alike.items() for line in _finding(*kind, places)]
     counts = Counter(severity for severity, _, _ in alike)
-    told = ", ".join(f"{counts[severity]} {severity}" for severity in Severity)
+    summary = ", ".join(f"{counts[severity]} {severity}" for severity in Severity)
     heading = "What Envoy needs for the configured source of the client's address:"
-    return "\n".join([*lines, told, "", heading, "", textwrap.indent(snippet, "    ")])
+    return "\n".join([*lines, summary, "", heading, "", textwrap.indent(_lines(snippet), "    ")])
 
 
 def _finding(severity: Severity, what: str, instead: str, places: list[str]) -> Iterator[str]:
@@ -54,6 +59,10 @@ def _finding(severity: Severity, what: str, instead: str, places: list[str]) -> 
         yield f"{_MARGIN}{'to know:' if severity is Severity.UNKNOWN else 'write instead:'}"
         yield textwrap.indent(instead, f"{_MARGIN}    ")
     yield ""
+
+
+def _lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _wrapped(text: str) -> str:

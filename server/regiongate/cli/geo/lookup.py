@@ -20,6 +20,7 @@ from regiongate.extauthz.service import Locator
 from regiongate.facts import Source
 from regiongate.geo import Database
 from regiongate.geo.finding import Finding, carries, find
+from regiongate.printable import printable
 from regiongate.runtime import config as configuration
 from regiongate.runtime.databases import Place, aging, places, together
 from regiongate.telemetry.record import source as source_record
@@ -70,7 +71,7 @@ def lookup(
         _print(answers)
     problems = [one.problem for _, _, findings in answers for _, _, one in findings if one.problem]
     for problem in problems:
-        click.echo(problem, err=True)
+        click.echo(printable(problem), err=True)
     sys.exit(bool(problems))
 
 
@@ -110,7 +111,7 @@ def _print(answers: Sequence[_Answer]) -> None:
         table.add_column(heading)
     for address, source, findings in answers:
         carried = carries(address)
-        table.add_row(
+        row = (
             f"{address}" + (f" ({carried[0]} of {carried[1]})" if carried else ""),
             source.status,
             source.country,
@@ -120,6 +121,7 @@ def _print(answers: Sequence[_Answer]) -> None:
             source.network,
             ", ".join(place.name for place, _, one in findings if one.record is not None),
         )
+        table.add_row(*map(printable, row))
     # As wide as it has to be: an address that is cut is of no use.
     Console(highlight=False, markup=False, soft_wrap=True, width=_WIDEST).print(table)
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ import orjson
 
 from regiongate.cli import options
 from regiongate.cli.geo import telling
-from regiongate.geo import Database, DatabaseError, Gate
+from regiongate.geo import Database, DatabaseError
 from regiongate.geo.gate import unanswered
 from regiongate.runtime import config as configuration
 from regiongate.runtime.config import Geo, Settings
-from regiongate.runtime.databases import Place, places, together
+from regiongate.runtime.databases import Place, gate_of, places, probes_of, together
 from regiongate.runtime.inquiry import InquiryError, ask
 
 
@@ -95,7 +94,7 @@ def show(config: Path, *, as_json: bool) -> None:
         answer = {"service": service, "probes": unmet, "databases": list(map(_as_json, shown))}
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
     else:
-        click.echo("\n".join(_lines(shown, settings.geo, service, unmet)))
+        telling.tell(_lines(shown, settings.geo, service, unmet))
     sys.exit(bool(unmet) or any(one.problem for one in shown))
 
 
@@ -122,10 +121,9 @@ def _shown(
     place: Place, written: Geo, used: Sequence[Reported], opened: list[tuple[Place, Database]]
 ) -> Shown:
     now = datetime.now(UTC)
-    gate = Gate(place.role, layout=place.layout, accepted=frozenset(written.accept))
     try:
         candidate = Database.open(place.path)
-        gate.check(candidate, now=now, in_use=used[0] if used else None)
+        gate_of(place, written).check(candidate, now=now, in_use=used[0] if used else None)
     except DatabaseError as error:
         return Shown(place, _told(place, now), str(error), used)
     opened.append((place, candidate))
@@ -144,8 +142,7 @@ def _told(place: Place, now: datetime) -> Mapping[str, Any] | None:
 
 def _unmet(opened: Sequence[tuple[Place, Database]], written: Geo) -> list[str]:
     """Return what is wrong with the answers to the probes."""
-    probes = {ip_address(text): country for text, country in written.probes.items()}
-    return unanswered(together(opened), probes)
+    return unanswered(together(opened), probes_of(written))
 
 
 # ------------------------------------------------------------------------------- the output

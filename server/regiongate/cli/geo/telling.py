@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,15 @@ import click
 from regiongate.geo import Database, Layout, Role
 from regiongate.geo.gate import sample
 from regiongate.geo.recognition import recognised, spelled
+from regiongate.printable import printable
 
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Print lines, whatever files and services have said in them."""
+    for line in lines:
+        click.echo(printable(line))
 
 
 def described(

@@ -88,10 +88,9 @@ def verify(  # noqa: PLR0913 an option each
         answer |= {"objections": objections, "database": told}
         click.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2))
     else:
-        click.echo(f"{role} database {file}")
-        for line in telling.lines(told) if told else ():
-            click.echo(line)
-        click.echo(problem or f"{file}: would be put into use")
+        about = telling.lines(told) if told else ()
+        judgement = problem or f"{file}: would be put into use"
+        telling.tell((f"{role} database {file}", *about, judgement))
     sys.exit(bool(problem))
 
 

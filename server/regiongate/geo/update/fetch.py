@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import socket
 import ssl
 import urllib.request
@@ -37,6 +38,7 @@ REDIRECTS: Final = 5
 PIECE: Final = 1 << 16
 
 _PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
+_LENGTH: Final = re.compile(r"[0-9]{1,20}")
 _REDIRECT: Final = frozenset({301, 302, 303, 307, 308})
 _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED: Final[Mapping[int, str]] = {
@@ -236,13 +238,14 @@ def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
     written = response.headers.get("retry-after")
     try:
         return max(0.0, Retry().parse_retry_after(written)) if written else None
-    except InvalidHeader:
+    # Numbers of thousands of digits and dates of no calendar are not all told apart by urllib3.
+    except (InvalidHeader, ValueError, OverflowError):
         return None
 
 
 def _length(response: urllib3.BaseHTTPResponse) -> int | None:
     written = response.headers.get("content-length", "")
-    return int(written) if written.isascii() and written.isdigit() else None
+    return int(written) if _LENGTH.fullmatch(written) else None
 
 
 @contextmanager

@@ -210,9 +210,7 @@ class MaxMind:
             text = b"".join(limited(answer.body, _METADATA))
         try:
             (release,) = (
-                one
-                for one in orjson.loads(text)["databases"]
-                if one["edition_id"] == self.edition
+                one for one in orjson.loads(text)["databases"] if one["edition_id"] == self.edition
             )
             return _day(release["date"]), _checksum(release["md5"])
         except (ValueError, KeyError, TypeError):

@@ -16,7 +16,7 @@ from regiongate.geo.update.errors import UpdateError
 from regiongate.printable import printable
 
 LONGEST_ETAG: Final = 256
-"""Characters; those of the vendors have 34 to 66."""
+"""Characters; most tags are a digest or less."""
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _SHOWN: Final = 300
 """Characters of what others said."""

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
 
 import pytest
 
 from regiongate.geo.update.catalogue import known, role, vendor
 from regiongate.geo.update.errors import UpdateError
+from regiongate.geo.update.install import Nothing
 from regiongate.geo.update.sources import BASES, MaxMind, source
-from regiongate.geo.update.web import Credentials, Validators, shown
+from regiongate.geo.update.web import (
+    LONGEST_ETAG,
+    Answer,
+    Credentials,
+    Get,
+    Request,
+    Validators,
+    shown,
+)
 
 SOURCES = {
     "user-country": ("ip-location-db", "country", "PDDL 1.0"),
@@ -73,6 +84,70 @@ def test_what_is_secret_is_not_shown() -> None:
     assert "key" not in repr(CREDENTIALS)
     assert "key" not in repr(MaxMind("GeoLite2-City", CREDENTIALS))
     assert shown("https://x/y?signature=z") == "https://x/y"
+
+
+DATE = "Sun, 22 Nov 2026 12:00:00 GMT"
+EPOCH, SOON = "Thu, 01 Jan 1970 00:00:00 GMT", "Sun, 22 Nov 2026 12:04:00 GMT"
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SENT: dict[str, tuple[str, str, Validators]] = {
+    "both": ('"1"', DATE, Validators('"1"', DATE)),
+    "weak": ('W/"1"', "", Validators('W/"1"')),
+    "the longest": ("e" * LONGEST_ETAG, "", Validators("e" * LONGEST_ETAG)),
+    "too long": ("e" * (LONGEST_ETAG + 1), DATE, Validators("", DATE)),
+    "not ASCII": ('"é"', DATE, Validators("", DATE)),
+    "not to be seen": ('"\x1b[2J"', DATE, Validators("", DATE)),
+    "lines": ('"1"\r\nx: y', DATE, Validators("", DATE)),
+    "an old date": ("", EPOCH, Validators("", EPOCH)),
+    "a clock that is ahead": ("", SOON, Validators("", SOON)),
+    "tomorrow": ('"1"', "Mon, 23 Nov 2026 12:00:00 GMT", Validators('"1"')),
+    "the last year": ("", "Fri, 31 Dec 9999 23:59:59 GMT", Validators()),
+    "a year without end": ("", f"Fri, 31 Dec {'9' * 60_000} 23:59:59 GMT", Validators()),
+    "no such day": ("", "Mon, 30 Feb 2026 00:00:00 GMT", Validators()),
+    "no time zone": ("", "Sun, 22 Nov 2026 12:00:00", Validators()),
+    "another date": ("", "2026-11-22", Validators()),
+    "no date": ("", "yesterday", Validators()),
+    "other digits": ("", "Sun, 22 Nov \u0662\u0660\u0662\u0666 12:00:00 GMT", Validators()),
+    "neither": ("", "", Validators()),
+}
+
+
+@pytest.mark.parametrize("case", SENT)
+def test_only_what_any_server_reads_is_sent_back(case: str) -> None:
+    """What one server made up, every later one would be asked with."""
+    etag, last_modified, kept = SENT[case]
+    assert Validators.usable(etag, last_modified, NOW) == kept
+
+
+def _answering(content: bytes) -> Get:
+    @contextmanager
+    def get(_: Request) -> Iterator[Answer]:
+        yield Answer(unchanged=False, validators=Validators(), body=iter([content]))
+
+    return get
+
+
+METADATA = {
+    "deep": b"[" * 5000,
+    "deep inside": b'{"databases":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    "no JSON": b"<!doctype html>",
+    "not UTF-8": b'{"databases": "\xff"}',
+    "a list": b"[]",
+    "no databases": b"{}",
+    "none": b'{"databases": []}',
+    "lists": b'{"databases": [[]]}',
+    "numbers": b'{"databases": [{"edition_id": "GeoLite2-City", "date": 1, "md5": 1}]}',
+}
+
+
+@pytest.mark.parametrize("case", METADATA)
+def test_what_is_not_maxminds_metadata_is_an_error(case: str) -> None:
+    """However deep it is; the message is one line that names the edition."""
+    asked = MaxMind("GeoLite2-City", CREDENTIALS)
+    with (
+        pytest.raises(UpdateError, match="the date and the checksum of GeoLite2-City, once"),
+        asked.offered(_answering(METADATA[case]), Nothing()),
+    ):
+        pass
 
 
 def test_validators_are_there_or_not() -> None:
