@@ -23,7 +23,7 @@ test: $(READY)  ## run every test, those against the real Envoy included
 	$(BIN)/python -m pytest
 
 soak: $(READY)  ## the faults of `make test` for longer, and what takes long: about an hour
-	REGIONGATE_SOAK=1 $(BIN)/python -m pytest -s -m 'soak or not soak' tests/integration/faults tests/integration/workers
+	REGIONGATE_SOAK=1 $(BIN)/python -m pytest -s -m 'soak or not soak' tests/integration/faults tests/integration/workers tests/integration/keys/test_million.py
 
 lint: $(READY)  ## check style and format
 	$(BIN)/ruff check

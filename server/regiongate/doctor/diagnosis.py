@@ -125,9 +125,9 @@ def _listeners(given: Configuration, ours: list[Filter]) -> Iterator[Finding]:
 def _without(given: Configuration, ours: list[Filter]) -> Iterator[Finding]:
     """Look for chains of filters in which ours is not."""
     lacking = [one for one in given.managers if not any(known in ours for known in one.filters)]
-    checked = [one.config for one in given.managers if one not in lacking]
+    checked = [one.config.path for one in given.managers if one not in lacking]
     for one in lacking:
-        if one.upgrade and one.config in checked:
+        if one.upgrade and one.config.path in checked:
             yield wrong(
                 "upgrade-not-checked",
                 one.chain,

@@ -57,7 +57,7 @@ class Filter:
         return self.config.path[: len(until)] == until
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Manager:
     """An HTTP connection manager with one of its chains of filters.
 

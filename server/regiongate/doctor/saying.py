@@ -68,5 +68,5 @@ def careful(check: Callable[P, Iterator[Finding]]) -> Callable[P, Iterator[Findi
 def _unclear(error: UnclearError) -> Finding:
     path = error.node.path
     name = spell(path[-2:] if path and isinstance(path[-1], int) else path[-1:])
-    what = f"{name or 'the configuration'} is not understood: {error}; what follows from it is not known"
-    return unknown("not-understood", error.node, what)
+    told = f"{name or 'the configuration'} is not understood: {error}"
+    return unknown("not-understood", error.node, f"{told}; what follows from it is not known")

@@ -159,7 +159,7 @@ class Node:
         """The number that it is, 0 or more, also as text; None where it is absent."""
         if not self:
             return None
-        text = self.value if isinstance(self.value, str) else repr(self.value)
+        text = str(self.value) if isinstance(self.value, str | int | float) else ""
         number = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not number >= 0:
             raise UnclearError(self, "a number")
@@ -179,8 +179,10 @@ class Node:
         Args:
             names: all there are, in the order of their numbers; what is absent is the first.
         """
-        named = isinstance(self.value, str) and self.value in names
-        number = names.index(self.value) if named else self.whole or 0
+        if isinstance(self.value, str) and not self.value.isdigit():
+            number = names.index(self.value) if self.value in names else len(names)
+        else:
+            number = self.whole or 0
         if number >= len(names):
             raise UnclearError(self, f"one of {', '.join(names)}")
         return names[number]

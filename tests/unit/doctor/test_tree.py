@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
-from regiongate.doctor.tree import Node, read
+from regiongate.doctor.tree import Node, UnclearError, read
 from regiongate.documents import DocumentError
 
 YAML = """\
@@ -45,6 +48,70 @@ def test_what_is_absent_can_be_asked_on() -> None:
     assert (node.text, node.on, node.number, node.seconds, node.type) == ("", False, None, None, "")
     assert list(node) == []
     assert node.place.path == "static_resources.listeners[7].name.deeper"
+
+
+READ: dict[str, tuple[str, Callable[[Node], Any], Any]] = {
+    "yes": ("yes", lambda node: node.switch, True),
+    "On": ("On", lambda node: node.switch, True),
+    "Y": ("Y", lambda node: node.switch, True),
+    "TRUE": ("TRUE", lambda node: node.switch, True),
+    "true in quotes": ('"true"', lambda node: node.switch, True),
+    "OFF": ("OFF", lambda node: node.switch, False),
+    "n": ("n", lambda node: node.switch, False),
+    "no switch": ("~", lambda node: node.switch, None),
+    "5 in quotes": ('"5"', lambda node: node.number, 5),
+    "5.0": ("5.0", lambda node: node.whole, 5),
+    "1e1": ("1e1", lambda node: node.whole, 10),
+    "by name": ("B", lambda node: node.choice("A", "B"), "B"),
+    "by number": ("1", lambda node: node.choice("A", "B"), "B"),
+    "by number in quotes": ('"1"', lambda node: node.choice("A", "B"), "B"),
+    "by nothing": ("~", lambda node: node.choice("A", "B"), "A"),
+}
+
+
+@pytest.mark.parametrize(("text", "way", "value"), READ.values(), ids=READ)
+def test_a_value_is_read_as_envoy_reads_it(
+    text: str, way: Callable[[Node], Any], value: Any
+) -> None:
+    """Its YAML is of version 1.1, and its JSON that of protobuf."""
+    assert way(read("envoy.yaml", f"a: {text}\n")["a"]) == value
+
+
+UNCLEAR: dict[str, tuple[str, Callable[[Node], Any], str]] = {
+    "a word": ("maybe", lambda node: node.on, "expected true or false (got 'maybe')"),
+    "1": ("1", lambda node: node.on, "expected true or false (got 1)"),
+    "not a number": (".nan", lambda node: node.number, "expected a number (got nan)"),
+    "no end": (".inf", lambda node: node.number, "expected a number (got inf)"),
+    "below nothing": ("-1", lambda node: node.number, "expected a number (got -1)"),
+    "true": ("true", lambda node: node.number, "expected a number (got true)"),
+    "a part": ("0.5", lambda node: node.whole, "expected a whole number (got 0.5)"),
+    "no choice": ("C", lambda node: node.choice("A", "B"), "expected one of A, B (got 'C')"),
+    "above all": ("2", lambda node: node.choice("A", "B"), "expected one of A, B (got 2)"),
+    "no text": ("[1]", lambda node: node.text, "expected text (got [1])"),
+    "no duration": ("250ms", lambda node: node.seconds, "expected a duration such as 0.25s"),
+    "no fields": ("b", lambda node: node["c"], "expected a mapping (got 'b')"),
+    "no key": ("[b]", lambda node: node.key("c"), "expected a mapping (got ['b'])"),
+    "no list": ("b", lambda node: [*node], "expected a list or a mapping (got 'b')"),
+}
+
+
+@pytest.mark.parametrize(("text", "way", "message"), UNCLEAR.values(), ids=UNCLEAR)
+def test_what_is_something_else_cannot_be_read(
+    text: str, way: Callable[[Node], Any], message: str
+) -> None:
+    """It is neither absent nor false; the error knows the place."""
+    with pytest.raises(UnclearError) as error:
+        way(read("envoy.yaml", f"a: {text}\n")["a"])
+    assert str(error.value).startswith(message)
+    assert error.value.node.place.path == "a"
+
+
+def test_a_field_in_two_spellings_cannot_be_read() -> None:
+    """Which of them Envoy takes is chance."""
+    node = read("envoy.yaml", "shadow_mode: false\nshadowMode: true\n")["shadow_mode"]
+    with pytest.raises(UnclearError) as error:
+        _ = node.on
+    assert str(error.value) == "expected true or false (got two spellings of it)"
 
 
 TYPED = {

@@ -71,7 +71,7 @@ class Wiring:
         old.authorization["failure_mode_allow"] = True
         draining = {"name": "old", "draining_state": {"listener": old.listener}}
         parts: dict[str, dict[str, Any]] = {
-            "BootstrapConfigDump": {"bootstrap": dict(SHIPPED)},
+            "BootstrapConfigDump": {"bootstrap": {**self.bootstrap, **SHIPPED}},
             "ClustersConfigDump": {
                 "dynamic_active_clusters": [{"cluster": one} for one in clusters]
             },
