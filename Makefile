@@ -2,6 +2,8 @@
 # Paths are relative throughout, so that the checkout may lie under a path with a space in it.
 
 PYTHON ?= python3
+# Of tests, at once; more need a core each, as many of them watch the clock.
+JOBS   ?= 2
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
@@ -20,7 +22,8 @@ run: $(READY)  ## keep the demonstration running and print curl lines to try, un
 	@$(BIN)/python -m demo run
 
 test: $(READY)  ## run every test, those against the real Envoy included
-	$(BIN)/python -m pytest
+	@# A file's tests stay together, as they share processes; the long files come first.
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 soak: $(READY)  ## the faults of `make test` for longer, and what takes long: about an hour
 	REGIONGATE_SOAK=1 $(BIN)/python -m pytest -s -m 'soak or not soak' tests/integration/faults tests/integration/workers tests/integration/keys/test_million.py

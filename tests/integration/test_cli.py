@@ -291,7 +291,7 @@ KEY_GIVEN = {
     "as an option": (["--key", SUSPENDED], None),
     "on standard input": (["--key", "-"], f"{SUSPENDED}\n"),
     "on standard input without a line's end": (["--key", "-"], SUSPENDED),
-    "in a file": (["--key-file", "{folder}/key"], None),
+    "in a file": (["--key-file", "{folder}/given-key"], None),
     "in a file that is standard input": (["--key-file", "-"], f"{SUSPENDED}\n"),
 }
 
@@ -301,7 +301,7 @@ def test_a_key_need_not_be_on_the_command_line(
     arguments: list[str], typed: str | None, config: Path, tmp_path: Path
 ) -> None:
     """A key is read from standard input or a file as well, and is not printed."""
-    (tmp_path / "key").write_text(f"{SUSPENDED}\n")
+    (tmp_path / "given-key").write_text(f"{SUSPENDED}\n")
     written = [one.format(folder=tmp_path) for one in arguments]
     said = explained(config, "--ip", FRANCE, *written, typed=typed)
     assert said["key"]["id"] == "suspended"

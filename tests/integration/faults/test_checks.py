@@ -130,7 +130,7 @@ async def test_a_clock_that_jumps_changes_decisions_by_date_and_nothing_else(
 
 def test_a_disk_that_is_full_costs_lines_and_counts_them(engine: str, tmp_path: Path) -> None:
     """Every Check is answered, and every line that is lost is counted."""
-    checks = 50_000 if SOAK else 3_000
+    checks = 50_000 if SOAK else 1_500
     with watched(tmp_path, engine=engine, decision_log={"path": "/dev/full"}) as (process, admin):
         with probing(process) as probe:
             told = load(process, checks)
@@ -146,7 +146,7 @@ def test_a_disk_that_is_full_costs_lines_and_counts_them(engine: str, tmp_path: 
 
 def test_reloads_without_end_disturb_no_check(engine: str, tmp_path: Path) -> None:
     """A policy that changes every 50 ms under load: each Check is decided by one or the other."""
-    seconds = 60 if SOAK else 3
+    seconds = 60 if SOAK else 2
     with watched(tmp_path, engine=engine) as (process, admin):
         versions = [policy(), policy(rule("closed", "source.country == 'FR'"))]
         ended, told = threading.Event(), Counter[str]()
@@ -179,7 +179,7 @@ def test_reloads_without_end_disturb_no_check(engine: str, tmp_path: Path) -> No
 
 def test_memory_does_not_grow_with_checks(engine: str, tmp_path: Path) -> None:
     """After a first part that fills what is remembered, the rest adds less than 5 %."""
-    first, checks = (100_000, 1_000_000) if SOAK else (3_000, 6_000)
+    first, checks = (100_000, 1_000_000) if SOAK else (2_000, 4_000)
     log = {"path": "decisions.jsonl"}
     with watched(tmp_path, engine=engine, decision_log=log) as (process, _):
         told = load(process, first)

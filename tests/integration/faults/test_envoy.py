@@ -87,6 +87,7 @@ def judged(engine: str, told: Iterable[tuple[str, Load]]) -> list[str]:
     return bad
 
 
+@pytest.mark.soak
 def test_no_request_is_lost_when_a_worker_hangs_or_dies(engine: str, tmp_path: Path) -> None:
     """Frozen for a while, killed, and stopped: requests go to the one that is there."""
     with proxied(tmp_path, engine) as running:

@@ -167,7 +167,7 @@ def test_strikes_of_both_processes_suspend_a_key_once(
     for process in processes:
         assert [process.ask(strike)["rule"] for _ in range(5)] == ["striking"] * 5
     for process in processes:
-        until(partial(_is_refused_by, process, plain, "suspended-key"), "suspended", 3)
+        until(partial(_is_refused_by, process, plain, "suspended-key"), "suspended")
     kept = register.key("a")
     assert kept is not None
     assert kept.entry.evidence is not None
@@ -178,7 +178,7 @@ def test_strikes_of_both_processes_suspend_a_key_once(
     assert [one.note.what for one in register.history("a")] == ["test", "suspend"]
     change_key(register, "a", status.setting(Status.ACTIVE, _now()), _now(), forgive=True)
     for process in processes:
-        until(partial(_is_refused_by, process, plain, ""), "reinstated", 3)
+        until(partial(_is_refused_by, process, plain, ""), "reinstated")
         assert process.ask(strike)["rule"] == "striking"
     assert [process.stop() for process in processes] == [0, 0]
     kept = register.key("a")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +97,15 @@ async def test_checks_refuse_a_server_that_is_not_the_one(site: Site, which: str
     plain.commit([adding("a", key("a"))], NOTE)
     plain.close()
     source = opening.source(_url(site, which), Path("/"))
-    with pytest.raises(StoreError, match="certificate verify failed"):
-        await source.changes()
-    with pytest.raises(StoreError, match="certificate verify failed"):
-        await source.find([digest("a")])
+    assert "certificate verify failed" in await _refusal(source.changes)
+    assert "certificate verify failed" in await _refusal(lambda: source.find([digest("a")]))
     await source.close()
+
+
+async def _refusal(ask: Callable[[], Awaitable[object]]) -> str:
+    """Return why a server is refused; a busy machine may take longer to say so than is waited."""
+    while True:
+        with pytest.raises(StoreError) as refused:
+            await ask()
+        if "Timeout" not in str(refused.value):
+            return str(refused.value)
