@@ -1,4 +1,4 @@
-"""Durations as an operator writes them: 30s, 24h, 30d."""
+"""Durations as an operator writes and reads them: 30s, 24h, 30d."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ def duration(text: Any) -> timedelta:
     if not read:
         raise ValueError(f"expected a duration of more than nothing (got {text!r})")
     return read
+
+
+def written(time: timedelta) -> str:
+    """Write a duration in the largest unit that it is a whole number of; one day is 24h."""
+    for unit, least in (("d", 2), ("h", 1), ("m", 1), ("s", 1)):
+        count, rest = divmod(time, _UNITS[unit])
+        if count >= least and not rest:
+            return f"{count}{unit}"
+    return f"{time // _UNITS['ms']}ms"
 
 
 def delay(text: Any) -> timedelta:

@@ -1,4 +1,4 @@
-"""Durations as an operator writes them."""
+"""Durations as an operator writes and reads them."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regiongate.durations import LONGEST, delay, duration
+from regiongate.durations import LONGEST, delay, duration, written
 
 DURATIONS = {
     "250ms": timedelta(milliseconds=250),
@@ -70,3 +70,28 @@ def test_any_text_is_a_duration_or_an_error(text: str) -> None:
     except ValueError as error:
         message = str(error)
     assert message.endswith(f"(got {text!r})") if read is None else timedelta(0) < read <= LONGEST
+
+
+WRITTEN = {
+    "250ms": "250ms",
+    "90s": "90s",
+    "60s": "1m",
+    "60m": "1h",
+    "1d": "24h",
+    "36h": "36h",
+    "48h": "2d",
+    "1w": "7d",
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WRITTEN.items())
+def test_a_duration_is_written_as_configuration_writes_it(text: str, expected: str) -> None:
+    """In the largest unit that it is a whole number of; a day is 24h."""
+    assert written(duration(text)) == expected
+
+
+@given(st.sampled_from(["ms", "s", "m", "h", "d"]), st.integers(min_value=1, max_value=36525))
+def test_what_is_written_is_read_as_the_same(unit: str, count: int) -> None:
+    """Whatever configuration may say."""
+    read = duration(f"{count}{unit}")
+    assert duration(written(read)) == read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding
 from regiongate.doctor.observation import Observation
 from regiongate.doctor.saying import careful, fine, unknown, warning, wrong
-from regiongate.doctor.tree import Node
+from regiongate.doctor.tree import Node, UnclearError
 
 USUALLY: Final = 0.9
 """The share of Checks that counts as nearly all of them."""
@@ -69,6 +69,25 @@ def detection(manager: Manager) -> Detection:
     return Detection(config, config["use_remote_address"], tuple(extensions))
 
 
+def skipped(managers: Iterable[Manager]) -> int | None:
+    """Return how many proxies connection managers skip from the right of x-forwarded-for.
+
+    Args:
+        managers: those that have the filter.
+
+    Returns:
+        None where they differ, where an extension derives the address, or where it is unclear.
+    """
+    try:
+        found = [detection(one) for one in managers]
+        if any(one.extensions or not one.remote.on for one in found):
+            return None
+        counts = {one.trusted for one in found}
+    except UnclearError:
+        return None
+    return counts.pop() if len(counts) == 1 else None
+
+
 @careful
 def examine(
     manager: Manager, expected: Expected, observed: Observation | None
@@ -83,7 +102,7 @@ def examine(
     found = detection(manager)
     match expected.source:
         case "envoy":
-            yield from _derived(found, observed)
+            yield from _derived(found, expected, observed)
         case "xff":
             yield from _by_several(found)
             yield from _appended(found, expected)
@@ -94,7 +113,9 @@ def examine(
 
 
 @careful
-def _derived(found: Detection, observed: Observation | None) -> Iterator[Finding]:
+def _derived(
+    found: Detection, expected: Expected, observed: Observation | None
+) -> Iterator[Finding]:
     """Examine what Envoy believes, where RegionGate believes Envoy."""
     if found.extensions:
         for one in found.extensions:
@@ -109,29 +130,52 @@ def _derived(found: Detection, observed: Observation | None) -> Iterator[Finding
             _SAFE,
         )
     else:
-        yield _hops(found, observed)
+        yield _hops(found, expected, observed)
 
 
-def _hops(found: Detection, observed: Observation | None) -> Finding:
-    trusted, what = found.trusted, f"xff_num_trusted_hops is {found.trusted}"
-    recent = observed.recent if observed else 0
-    # With use_remote_address Envoy has appended one entry of its own.
-    if observed and recent and recent - observed.longer(trusted) >= USUALLY * recent and trusted:
-        return wrong(
-            "hops-too-many",
-            found.hops,
-            f"{what}, and x-forwarded-for has no more entries than that: Envoy takes the proxy"
-            " itself for the client, or an entry that the client has written",
-            f"xff_num_trusted_hops: {max(0, _usual(observed) - 1)}   # {_COUNT}",
-        )
-    if observed and recent:
-        return fine("hops", found.hops, f"{what}, and x-forwarded-for is as long as that needs")
+def _hops(found: Detection, expected: Expected, observed: Observation | None) -> Finding:
+    what = f"xff_num_trusted_hops is {found.trusted}"
+    if observed and observed.recent:
+        return _measured(found, what, observed)
+    service = f"--admin {url(expected.admin) if expected.admin else 'http://HOST:PORT'}"
     return unknown(
         "hops-unmeasured",
         found.hops,
         f"{what}; whether that is {_COUNT} cannot be told from a configuration",
-        "ask the running service: --admin http://HOST:PORT",
+        f"ask the running service: {service}"
+        if observed is None
+        else "what the running service tells once requests have come through Envoy",
     )
+
+
+def _measured(found: Detection, what: str, observed: Observation) -> Finding:
+    # With use_remote_address Envoy has appended one entry of its own.
+    trusted, recent = found.trusted, observed.recent
+    longer = observed.longer(trusted)
+    short = recent - longer
+    if not trusted or short < USUALLY * recent:
+        return fine("hops", found.hops, f"{what}, and x-forwarded-for is as long as that needs")
+    if longer and observed.clients.local >= USUALLY * short:
+        return warning(
+            "hops-passed-by",
+            found.hops,
+            f"{what}, and x-forwarded-for has no more entries than that in {short} of {recent}"
+            " Checks, whose clients are private addresses: right if these are requests of your own"
+            " that do not come through the proxy, a hop too many otherwise",
+        )
+    return wrong(
+        "hops-too-many",
+        found.hops,
+        f"{what}, and x-forwarded-for has no more entries than that"
+        f"{f' in {short} of {recent} Checks' if longer else ''}: Envoy takes the proxy"
+        " itself for the client, or an entry that the client has written",
+        f"xff_num_trusted_hops: {max(0, _usual(observed) - 1)}   # {_COUNT}",
+    )
+
+
+def url(admin: str) -> str:
+    """Write an admin address as --admin takes it."""
+    return admin if admin.startswith("unix:") else f"http://{admin}"
 
 
 def _usual(observed: Observation) -> int:

@@ -153,7 +153,7 @@ def _retries(calls: Node) -> Iterator[Finding]:
     misplaced = calls.at("envoy_grpc", "retry_policy")
     instead = (
         "grpc_service:\n  retry_policy:\n    retry_on: unavailable,cancelled,reset\n"
-        "    num_retries: 1"
+        "    num_retries: 3"
     )
     if misplaced and not calls["retry_policy"]:
         yield warning(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding
-from regiongate.doctor.saying import careful, fine, warning, wrong
+from regiongate.doctor.saying import careful, fine, unknown, warning, wrong
 from regiongate.doctor.tree import Node
 
 HEALTH_SERVICES: Final = ("envoy.service.auth.v3.Authorization", "")
@@ -29,6 +30,7 @@ def examine(cluster: Node, expected: Expected) -> Iterator[Finding]:
     yield from _protocol(cluster)
     yield from _panic(cluster)
     yield from _health(cluster)
+    yield from _elsewhere(cluster, expected)
     yield from _endpoints(cluster, expected)
     if cluster["outlier_detection"]:
         yield warning(
@@ -122,6 +124,54 @@ def _endpoints(cluster: Node, expected: Expected) -> Iterator[Finding]:
         )
 
 
+@careful
+def _elsewhere(cluster: Node, expected: Expected) -> Iterator[Finding]:
+    """Hold where calls go against where RegionGate listens, where the two can be compared."""
+    called, listen = list(dict.fromkeys(addresses(cluster))), expected.listen
+    if not called or not listen or any(_reaches(one, at) for one in called for at in listen):
+        return
+    place = cluster.at("load_assignment", "endpoints")
+    what = f"calls go to {', '.join(called)}, and RegionGate listens on {', '.join(listen)}"
+    if _comparable([*called, *listen]):
+        instead = f"an endpoint for each of {', '.join(listen)}"
+        yield warning("cluster-elsewhere", place, f"{what}: it is not asked", instead)
+    else:
+        yield unknown("cluster-elsewhere", place, f"{what}: whether that is the same is not known")
+
+
+def _reaches(called: str, listen: str) -> bool:
+    """Say whether a call arrives at a listener of this machine's."""
+    host, _, port = listen.rpartition(":")
+    on_any = _machine(host) and _any(host) and not called.startswith("unix:")
+    there, _, called_port = called.rpartition(":")
+    return called == listen or (on_any and _machine(there) and port == called_port)
+
+
+def _comparable(places: list[str]) -> bool:
+    """Say whether all are of one machine, with ports that are known."""
+    tcp = [one.rpartition(":") for one in places if not one.startswith("unix:")]
+    hosts = {host for host, _, _ in tcp}
+    literal = all(map(_machine, hosts)) or (len(hosts) == 1 and all(map(_literal, hosts)))
+    return literal and all(port != "0" for _, _, port in tcp)
+
+
+def _machine(host: str) -> bool:
+    """Say whether a host is a literal address that every machine has for itself."""
+    return _literal(host) and (_any(host) or ip_address(host.strip("[]")).is_loopback)
+
+
+def _any(host: str) -> bool:
+    return ip_address(host.strip("[]")).is_unspecified
+
+
+def _literal(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def addresses(cluster: Node) -> Iterator[str]:
     """Yield where the endpoints are, written as in listen.grpc."""
     for locality in cluster.at("load_assignment", "endpoints"):
@@ -129,6 +179,7 @@ def addresses(cluster: Node) -> Iterator[str]:
             address = one.at("endpoint", "address")
             port = address.at("socket_address", "port_value").number
             if port is not None:
-                yield f"{address.at('socket_address', 'address').text}:{port:.0f}"
+                host = address.at("socket_address", "address").text
+                yield f"[{host}]:{port:.0f}" if ":" in host else f"{host}:{port:.0f}"
             elif address["pipe"]:
                 yield f"unix:{address.at('pipe', 'path').text}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from regiongate.doctor import authorization, cluster, manager, routes, traffic
+from regiongate.doctor import address, authorization, cluster, manager, routes, traffic
 from regiongate.doctor.asking import ours
 from regiongate.doctor.envoy import Configuration, Filter, gather, target
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding, Place, Severity
 from regiongate.doctor.observation import Observation
 from regiongate.doctor.saying import careful, unknown, warning, wrong
-from regiongate.doctor.tree import Node
+from regiongate.doctor.tree import Node, UnclearError
 
 _KEEPS_OUT_KEYS: Final = {"allowed-headers", "disallowed-headers", "metadata-namespace", "not-grpc"}
 _SHOWN: Final = 5
@@ -25,7 +25,7 @@ _NOT_ASKED: Final = Finding(
     "service-not-asked",
     "the running service was not asked: who clients are taken for, whether keys arrive and how long"
     " a Check takes is not known",
-    "# regiongate.yaml\nlisten: {admin: 127.0.0.1:9192}",
+    "# regiongate.yaml, where it has none:\nlisten: {admin: HOST:PORT}\n# or: --admin http://HOST:PORT",
 )
 _NOT_GIVEN: Final = Finding(
     Severity.UNKNOWN,
@@ -40,6 +40,8 @@ def diagnose(
     expected: Expected,
     observed: tuple[Observation, Place] | None = None,
     given: Node | None = None,
+    *,
+    unanswered: bool = False,
 ) -> list[Finding]:
     """Say what is wrong with the wiring, what may be, what is fine, and what cannot be known.
 
@@ -47,17 +49,41 @@ def diagnose(
         expected: what is relied on.
         observed: what the running service tells and where it was asked; None where it was not.
         given: Envoy's configuration, likewise.
+        unanswered: whether the running service was asked and did not tell.
     """
-    told = observed[0] if observed else None
+    told = observed[0] if observed else Observation() if unanswered else None
     found = [_NOT_GIVEN] if given is None else list(configuration(given, expected, told))
-    if observed is None:
+    if observed is None and not unanswered:
         found.append(_NOT_ASKED)
-    else:
+    elif observed is not None:
         wrongs = {one.name for one in found if one.severity is Severity.WRONG}
         pass_ = given is not None and not wrongs & _KEEPS_OUT_KEYS
-        found += traffic.examine(expected, *observed, keys_pass=pass_)
+        hops = skipped(given, expected)
+        found += traffic.examine(expected, *observed, keys_pass=pass_, skipped=hops)
     order = list(Severity)
     return sorted(dict.fromkeys(found), key=lambda one: order.index(one.severity))
+
+
+def skipped(given: Node | None, expected: Expected) -> int | None:
+    """Return how many proxies in front of it Envoy skips.
+
+    Args:
+        given: Envoy's configuration; None where it was not given.
+        expected: what is relied on.
+
+    Returns:
+        None where that is not known, or differs between listeners.
+    """
+    if given is None:
+        return None
+    try:
+        whole = gather(given)
+        asking = ours(whole, expected)
+    except UnclearError:
+        return None
+    return address.skipped(
+        one for one in whole.managers if any(known in asking for known in one.filters)
+    )
 
 
 @careful

@@ -18,6 +18,12 @@ TUNNEL: Final = ".TcpProxy"
 
 _OUTDATED: Final = {"draining_state", "drainingState", "error_state", "errorState"}
 """What a dump has of listeners beside those that take requests."""
+_TOP: Final = (
+    *("static_resources", "dynamic_resources", "bootstrap", "configs", "resources", "listeners"),
+    *("static_listeners", "dynamic_listeners", "clusters", "layered_runtime", "admin", "node"),
+)
+_CHAINS: Final = ("filter_chains", "filterChains", "default_filter_chain", "defaultFilterChain")
+"""What makes a listener, wherever it stands."""
 _CLUSTERS: Final = ("static_clusters", "dynamic_active_clusters", "dynamic_warming_clusters")
 _ROUTES: Final = ("static_route_configs", "dynamic_route_configs")
 
@@ -143,6 +149,13 @@ def gather(root: Node) -> Configuration:
         clusters={one["name"].text: one for part in parts for one in _clusters(part)},
         runtime=dict(_runtime(root)),
     )
+
+
+def is_envoys(root: Node) -> bool:
+    """Say whether something is a configuration of Envoy's at all, or an answer of /config_dump."""
+    parts = [root] if root.has_fields else [*root]
+    top = any(one.has_fields and any(one[name] for name in _TOP) for one in parts)
+    return top or any(one.name in _CHAINS for one in root.everything())
 
 
 def target(calls: Node) -> str:

@@ -26,6 +26,7 @@ class Expected:
         policies: the names that a route may give; None where they are not known.
         reads: the parts of a request that some condition reads: path, headers, sni.
         listen: the addresses that Checks are answered at.
+        admin: the address at which the running service tells of itself; empty where none is known.
     """
 
     source: str = "envoy"
@@ -39,6 +40,7 @@ class Expected:
     policies: frozenset[str] | None = None
     reads: frozenset[str] = frozenset()
     listen: tuple[str, ...] = ()
+    admin: str = ""
 
     @property
     def address_header(self) -> str:

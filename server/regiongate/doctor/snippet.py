@@ -21,27 +21,33 @@ http_filters:
 _CALLS: Final = """\
       grpc_service:
         timeout: 0.25s
-        retry_policy: {retry_on: "unavailable,cancelled,reset", num_retries: 1}
+        retry_policy: {retry_on: "unavailable,cancelled,reset", num_retries: 3}
         envoy_grpc: {cluster_name: regiongate}
 """
 
 
-def snippet(expected: Expected) -> str:
+def snippet(expected: Expected, hops: int | None = None) -> str:
     """Write what belongs into the connection manager, with the filter.
 
     Args:
         expected: what is relied on.
+        hops: xff_num_trusted_hops, where Envoy has it and it was not found wrong.
     """
     return (
-        "\n".join(_manager(expected)) + "\n" + _FILTER + _sent(expected) + _CALLS + _last(expected)
+        "\n".join(_manager(expected, hops))
+        + "\n"
+        + _FILTER
+        + _sent(expected)
+        + _CALLS
+        + _last(expected)
     )
 
 
-def _manager(expected: Expected) -> list[str]:
+def _manager(expected: Expected, trusted: int | None) -> list[str]:
     number = "the number of your own proxies in front of this Envoy"
     match expected.source:
         case "envoy":
-            hops = f"xff_num_trusted_hops: 0   # {number}"
+            hops = f"xff_num_trusted_hops: {trusted or 0}   # {number}"
             return ["use_remote_address: true", hops]
         case "xff" if expected.trusted_hops is not None:
             appends = str(expected.envoy_appends).lower()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from regiongate.doctor.address import USUALLY
 from regiongate.doctor.calls import initial_metadata
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding, Place, Severity
-from regiongate.doctor.observation import Count, Observation
+from regiongate.doctor.observation import Addresses, Count, Observation
 
 ENOUGH: Final = 20
 """Checks to judge by."""
@@ -32,7 +34,12 @@ Say = Callable[..., Finding]
 
 
 def examine(
-    expected: Expected, observed: Observation, place: Place, *, keys_pass: bool = False
+    expected: Expected,
+    observed: Observation,
+    place: Place,
+    *,
+    keys_pass: bool = False,
+    skipped: int | None = None,
 ) -> Iterator[Finding]:
     """Examine what the running service tells.
 
@@ -41,6 +48,7 @@ def examine(
         observed: what it tells.
         place: where it was asked.
         keys_pass: whether Envoy's configuration is known to let keys through.
+        skipped: how many proxies Envoy's configuration skips; None where that is not known.
     """
 
     def say(severity: Severity, name: str, what: str, instead: str = "") -> Finding:
@@ -63,9 +71,9 @@ def examine(
         )
         return
     yield from _unresolved(expected, observed, say)
-    yield from _clients(expected, observed, say)
+    yield from _clients(expected, observed, say, _trusted(expected, skipped))
     yield from _keys(expected, observed, say, keys_pass=keys_pass)
-    yield from _policies(observed, say)
+    yield from _policies(expected, observed, say)
     yield say(
         Severity.FINE,
         "time",
@@ -151,21 +159,33 @@ def _too_many(expected: Expected, observed: Observation) -> tuple[str, str, str]
 # --------------------------------------------------------------------------- with an address
 
 
-def _clients(expected: Expected, observed: Observation, say: Say) -> Iterator[Finding]:
+def _trusted(expected: Expected, skipped: int | None) -> int:
+    """Return how many proxies are skipped, as far as is known."""
+    match expected.source:
+        case "envoy":
+            return skipped or 0
+        case "xff":
+            return expected.trusted_hops or 0
+    return 0
+
+
+def _clients(
+    expected: Expected, observed: Observation, say: Say, trusted: int
+) -> Iterator[Finding]:
     clients = observed.clients
     if clients.known < ENOUGH:
         return
     if clients.local >= USUALLY * clients.known:
-        yield from _local(expected, observed, say)
+        yield from _local(expected, observed, say, trusted)
     elif expected.source != "peer" and observed.same == clients.known:
-        yield _peers(expected, observed, say)
+        yield _peers(expected, observed, say, trusted)
     elif clients.distinct == 1:
         yield say(
             Severity.WARNING,
             "one-client",
             f"every client is {_shown(observed)}: one busy client, or a proxy of yours that is"
             " taken for the client",
-            _more_hops(expected, observed),
+            _more_hops(expected, observed, trusted),
         )
     elif expected.source == "peer" and observed.longer(0) >= USUALLY * observed.recent:
         yield say(
@@ -185,39 +205,63 @@ def _clients(expected: Expected, observed: Observation, say: Say) -> Iterator[Fi
         )
 
 
-def _local(expected: Expected, observed: Observation, say: Say) -> Iterator[Finding]:
+def _local(expected: Expected, observed: Observation, say: Say, trusted: int) -> Iterator[Finding]:
     """Say that clients are nowhere on the Internet."""
-    clients, longer = observed.clients, observed.longer(1) >= USUALLY * observed.recent
-    on_this_machine = clients.kinds.get("loopback", 0) == clients.known
-    few = clients.distinct <= PROXIES and not (on_this_machine and not longer)
-    many = (
-        f"every client is one private address ({_shown(observed)})"
-        if clients.distinct == 1
-        else f"nearly every client is one of {clients.distinct} private addresses"
-        f" ({_shown(observed)})"
-    )
+    clients, longer = observed.clients, observed.longer(trusted + 1) >= USUALLY * observed.recent
+    on_this_machine = clients.kinds.get("loopback", 0) == clients.local
+    few = _local_ones(clients) <= PROXIES and not (on_this_machine and not longer)
+    many = _how_many(observed)
     why = (
         "x-forwarded-for names who is behind it: a hop too few is trusted"
         if longer
-        else "a proxy that does not say who is behind it, or a hop too few"
+        else f"a proxy that does not say who is behind it{'' if trusted else ', or a hop too few'}"
         if few
         else "requests of your own network or machine"
     )
     name = "one-private-client" if clients.distinct == 1 else "private-clients"
     severity = Severity.WRONG if few else Severity.WARNING
-    yield say(severity, name, f"{many}: {why}", _more_hops(expected, observed))
+    hops = _more_hops(expected, observed, trusted) if longer or few else ""
+    yield say(severity, name, f"{many}: {why}", hops)
 
 
-def _peers(expected: Expected, observed: Observation, say: Say) -> Finding:
+def _how_many(observed: Observation) -> str:
+    """Say how many clients are private ones, and which."""
+    clients = observed.clients
+    if clients.local < clients.known:
+        shown = [one for one in clients.most if _is_local(one)]
+        told = f" ({_told(shown, observed)})" if shown else ""
+        return f"{clients.local} of {clients.known} Checks have a private address for client{told}"
+    if clients.distinct == 1:
+        return f"every client is one private address ({_shown(observed)})"
+    return f"every client is one of {clients.distinct} private addresses ({_shown(observed)})"
+
+
+def _local_ones(clients: Addresses) -> float:
+    """Return how many private addresses there are; infinity where that is not known."""
+    if clients.local == clients.known:
+        return clients.distinct
+    counts = [count for one, count in clients.most.items() if _is_local(one)]
+    return len(counts) if sum(counts) >= clients.local else math.inf
+
+
+def _is_local(shown: str) -> bool:
+    """Say whether an address is private; one that is shown as a digest does not tell."""
+    try:
+        return not ip_address(shown.partition("/")[0]).is_global
+    except ValueError:
+        return False
+
+
+def _peers(expected: Expected, observed: Observation, say: Say, trusted: int) -> Finding:
     """Say that the client is always who connects to Envoy."""
     what = "the client is the peer in every Check"
-    if observed.longer(1) >= USUALLY * observed.recent:
+    if observed.longer(trusted + 1) >= USUALLY * observed.recent:
         return say(
             Severity.WRONG,
             "hops-too-few",
             f"{what}, although x-forwarded-for names who is behind it: a hop too few is trusted,"
             " and your proxy's country decides",
-            _more_hops(expected, observed),
+            _more_hops(expected, observed, trusted),
         )
     if observed.peers.distinct <= PROXIES:
         return say(
@@ -225,7 +269,7 @@ def _peers(expected: Expected, observed: Observation, say: Say) -> Finding:
             "peer-never-differs",
             f"{what}, and there are only {observed.peers.distinct} of them ({_shown(observed)}):"
             " right if clients connect to Envoy directly, wrong if these are proxies",
-            _more_hops(expected, observed),
+            _more_hops(expected, observed, trusted),
         )
     return say(
         Severity.FINE,
@@ -234,8 +278,11 @@ def _peers(expected: Expected, observed: Observation, say: Say) -> Finding:
     )
 
 
-def _more_hops(expected: Expected, observed: Observation) -> str:
-    hops = max(1, _usual(observed) - 1)
+def _more_hops(expected: Expected, observed: Observation, trusted: int) -> str:
+    """Propose as many hops as x-forwarded-for has entries for, where that is more than now."""
+    hops = _usual(observed) - 1
+    if hops <= trusted:
+        return ""
     envoy = f"xff_num_trusted_hops: {hops}   # Envoy: the number of your own proxies in front of it"
     match expected.source:
         case "envoy":
@@ -254,7 +301,11 @@ def _usual(observed: Observation) -> int:
 
 
 def _shown(observed: Observation) -> str:
-    told = ", ".join(list(observed.clients.most)[:3])
+    return _told(list(observed.clients.most), observed)
+
+
+def _told(addresses: list[str], observed: Observation) -> str:
+    told = ", ".join(addresses[:3])
     return told if observed.shown == "full" else f"{told}, {observed.shown}"
 
 
@@ -295,12 +346,14 @@ def _keys(
         yield say(Severity.FINE, "keys", f"a key came with {came} of {observed.recent} Checks")
 
 
-def _policies(observed: Observation, say: Say) -> Iterator[Finding]:
+def _policies(expected: Expected, observed: Observation, say: Say) -> Iterator[Finding]:
+    known = ", ".join(sorted(expected.policies or ()))
     if observed.refused_policies:
         yield say(
             Severity.WRONG,
             "policy-unknown",
             f"{observed.refused_policies} of {observed.recent} Checks were refused since their"
             " route names a policy that there is not",
-            "context_extensions: {regiongate.policy: NAME}, with a name that policy.yaml has",
+            "context_extensions: {regiongate.policy: NAME}, NAME "
+            + (f"one of {known}" if known else "one that policy.yaml has"),
         )

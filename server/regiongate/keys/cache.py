@@ -72,7 +72,8 @@ class Counts:
     Attributes:
         hits: answers from what was remembered, of known and of unknown keys.
         lookups: asked of the store.
-        failures: of them, those that failed or took too long.
+        failures: of them, those that failed or took too long; and each time that it was found to
+            be away, as it then is not asked.
         stale: answers that had to do with what was remembered, the store being away.
         refused: answers that could not be given for the same reason.
     """
@@ -142,7 +143,7 @@ class CachedStore:
         self._all_changed = 0
         self._changed: dict[str, int] = {}
         self._followed = False
-        self._away = False
+        self._away: StoreError | None = None
         self._heard = float("-inf")
         self._answered = float("-inf")
         self._heard_at: datetime | None = None
@@ -153,7 +154,12 @@ class CachedStore:
     @property
     def is_away(self) -> bool:
         """Whether the store was last found not to answer."""
-        return self._away
+        return self._away is not None
+
+    @property
+    def outage(self) -> str:
+        """Why the store is away, without a password; empty while it is there."""
+        return str(self._away or "")
 
     def __len__(self) -> int:
         return len(self._known)
@@ -334,7 +340,7 @@ class CachedStore:
     def _apply(self, changes: Changes) -> None:
         if self._away:
             _LOG.info("%s answers again", self._name)
-        self._away = False
+        self._away = None
         self._heard, self._heard_at = self._clock(), datetime.now(UTC)
         self.version = changes.version
         for digest in changes.digests:
@@ -366,7 +372,8 @@ class CachedStore:
             return
         if not self._away:
             _LOG.error("the key store is away: %s", error)
-        self._away = True
+        self._away = error
+        self.counts.failures += 1
 
     async def _close(self) -> None:
         if self._flights:

@@ -39,6 +39,8 @@ class Presented(NamedTuple):
 
 NOTHING: Final = Presented()
 
+_NO_IDENTITY: Final = "the verified identity is not one text of a usable length"
+
 _SPACE: Final = b" \t"
 """Optional white space of RFC 9110, section 5.6.3."""
 
@@ -78,6 +80,10 @@ class FromHeader:
         if len(values) > 1:
             return Presented(problem="the key header is sent more than once")
         return _exactly_one(values[0])
+
+    def objection(self, key: bytes) -> str:
+        """Return why a key is never found in the header; empty where it is."""
+        return _exactly_one(key).problem
 
     def sent(self, key: str) -> tuple[str, bytes]:
         """Return the header, name and value, that a client would send a key in."""
@@ -133,15 +139,24 @@ class FromMetadata:
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is None:
             return NOTHING
-        if not isinstance(value, bytes) or not 0 < len(value) <= MAX_LENGTH:
-            return Presented(problem="the verified identity is not one text of a usable length")
-        return Presented(value)
+        problem = self.objection(value) if isinstance(value, bytes) else _NO_IDENTITY
+        return Presented(problem=problem) if problem else Presented(value)
+
+    def objection(self, key: bytes) -> str:
+        """Return why a key is never found in the metadata; empty where it is."""
+        return "" if 0 < len(key) <= MAX_LENGTH else _NO_IDENTITY
 
     def sent(self, _: str) -> None:
         """No header carries a verified identity."""
 
 
 Extractor = FromHeader | FromMetadata
+
+
+def objection(extractors: Sequence[Extractor], key: bytes) -> str:
+    """Return why no request can carry a key in any of the places; empty where one can."""
+    objections = [one.objection(key) for one in extractors]
+    return objections[0] if all(objections) and objections else ""
 
 
 def extract(

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, TextIO
 
 import orjson
 
 from regiongate.documents import Document, DocumentError, Problem, check, parse
-from regiongate.keys import minting
+from regiongate.keys import extraction, minting
 from regiongate.keys.digest import Digester
 from regiongate.keys.entries import Entry, KeyFile, KeyModel
+from regiongate.keys.extraction import Extractor
 from regiongate.keys.register import Numbered
 
 ORGANISATION: Final = "organisation"
@@ -55,29 +56,38 @@ _ENDINGS: Final = {
 }
 
 
-def read(name: str, file: TextIO, form: Format, digester: Digester) -> Iterator[Numbered | Problem]:
+def read(
+    name: str,
+    file: TextIO,
+    form: Format,
+    digester: Digester,
+    extractors: Sequence[Extractor] = (),
+) -> Iterator[Numbered | Problem]:
     """Read a file of entries, one after the other.
 
     Args:
         name: of the file, for messages.
         digester: makes the digests of keys in clear text, and reads the others.
+        extractors: where requests carry keys; one that none of them can find is wrong.
 
     Yields:
         An entry, or what is wrong with it.
     """
+    reader = _Reader(name, digester, extractors)
     match form:
         case Format.YAML:
-            yield from _Reader(name, digester).yaml(file.read())
+            yield from reader.yaml(file.read())
         case Format.JSONL:
-            yield from _Reader(name, digester).jsonl(file)
+            yield from reader.jsonl(file)
         case Format.CSV:
-            yield from _Reader(name, digester).csv(file)
+            yield from reader.csv(file)
 
 
 class _Reader:
-    def __init__(self, name: str, digester: Digester) -> None:
+    def __init__(self, name: str, digester: Digester, extractors: Sequence[Extractor]) -> None:
         self._name = name
         self._digester = digester
+        self._extractors = extractors
 
     def yaml(self, text: str) -> Iterator[Numbered | Problem]:
         try:
@@ -142,13 +152,18 @@ class _Reader:
             if not isinstance(key, str) or not key or "digest" in values:
                 yield self._problem(line, "expected either a key or its digest")
                 return
-            if minting.is_mistyped(key.encode()):
-                expected = f"expected a key as it was printed: after {minting.PREFIX}"
-                yield self._problem(line, f"{expected} it has a checksum")
+            if wrong := self._objection(key.encode()):
+                yield self._problem(line, wrong)
                 return
             values |= _of(key, self._digester, values.get("display"))
         whole = {"version": 1, "keys": [values]}
         yield from self._checked(line, whole, lambda file: [(one.id, one) for one in file.keys])
+
+    def _objection(self, key: bytes) -> str:
+        if minting.is_mistyped(key):
+            return f"expected a key as it was printed: after {minting.PREFIX} it has a checksum"
+        problem = extraction.objection(self._extractors, key)
+        return f"expected a key that a request can carry ({problem})" if problem else ""
 
     def _checked(
         self, line: int, values: Any, entries: Callable[[KeyFile], list[tuple[str, Entry]]]

@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from regiongate import durations
 from regiongate.keys import status
 from regiongate.keys.register import Conflict, Note, Register, change_key
 from regiongate.keys.stores import StoreError
@@ -115,7 +116,7 @@ class SharedCounter:
 
     def _suspend(self, register: Register, tally: Tally) -> None:
         limit = tally.limit
-        why = f"{tally.strikes} refusals by {tally.rule} within {limit.within}"
+        why = f"{tally.strikes} refusals by {tally.rule} within {durations.written(limit.within)}"
         note = Note(at=self._clock(), who=WHO, what=WHAT, why=why)
         key = change_key(register, tally.key_id, status.suspending(tally, note), note)
         # Another replica may have been first, with a note of its own.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
+from regiongate import durations
 from regiongate.policy.exemptions import EVERY_RULE, Exemption
 from regiongate.policy.model import Policy, PolicySet, Refusal, Rule, Suspension
 from regiongate.policy.phases import Phase
@@ -133,19 +134,9 @@ def _refuses(policies: PolicySet, refusal: Refusal) -> str:
 
 
 def _suspends(suspension: Suspension) -> str:
-    return f"{suspension.after} refusals within {_span(suspension.within)} suspend the key"
-
-
-def _span(time: timedelta) -> str:
-    """Write a duration in the largest unit that it is a whole number of."""
-    for unit, size in (
-        ("d", timedelta(days=1)),
-        ("h", timedelta(hours=1)),
-        ("m", timedelta(minutes=1)),
-    ):
-        if time > size and not time % size:
-            return f"{time // size}{unit}"
-    return f"{time.total_seconds():g}s"
+    return (
+        f"{suspension.after} refusals within {durations.written(suspension.within)} suspend the key"
+    )
 
 
 def _state(rule: Rule, now: datetime) -> str:

@@ -281,7 +281,19 @@ def _keys(files: Files, base: Path, written: Keys, used: KnownKeys | None) -> Kn
     if used is not None:
         # Another pepper, and the same store: what it remembers is by digests of either.
         return replace(used, digester=digester)
+    _expect_store(files, base, written.store)
     source = opening.source(written.store, base)
     store = CachedStore(opening.name(written.store), source, written.limits())
-    counter = SharedCounter(partial(opening.register, written.store, base, PATIENCE))
+    # An empty file in the place of one that is missing would make every key unknown.
+    register = partial(opening.register, written.store, base, PATIENCE, create=False)
+    counter = SharedCounter(register)
     return KnownKeys(digester, store, (store, counter), counter)
+
+
+def _expect_store(files: Files, base: Path, url: str) -> None:
+    """Expect the file of a store to be there before it is first used; later that is an outage."""
+    try:
+        # Watched while it is missing, so that it is tried again; its changes are no reloads.
+        opening.expect(url, base, files.path)
+    except StoreError as error:
+        raise LoadError([str(error)]) from None

@@ -266,6 +266,9 @@ class Worker:
                 f"the country database {oldest.path.name} is of {oldest.built:%Y-%m-%d}, "
                 f"older than geo.max_age ({use})"
             )
+        store = self._state.configured.keys.value.store
+        if isinstance(store, CachedStore) and store.is_away:
+            yield f"the key store is away: {store.outage}"
         if changed := need_restart(self._settings, self._state.configured.settings):
             yield f"changes under {', '.join(changed)} need a restart"
         if self._log is not None and self._log.failing:

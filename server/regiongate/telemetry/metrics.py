@@ -82,7 +82,10 @@ RESTARTS: Final = Family(
 KEY_CACHE: Final = Family(
     "regiongate_key_cache_lookups", "Look-ups of keys, by what the cache had.", ("result",)
 )
-KEY_STORE_ERRORS: Final = Family("regiongate_key_store_errors", "Look-ups that the store failed.")
+KEY_STORE_ERRORS: Final = Family(
+    "regiongate_key_store_errors",
+    "Look-ups that the store failed, and times that it was found to be away.",
+)
 KEY_STORE_DURATION: Final = Family(
     "regiongate_key_store_duration_seconds", "Time that the store took to look a key up."
 )

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from regiongate.cli import main
 from regiongate.keys import minting
 from regiongate.keys.digest import Digester
+from regiongate.keys.stores import opening
 from tests.integration import deployment
 from tests.integration.keys.made_up import digest
 
@@ -23,12 +24,15 @@ PEPPER = "pepper-that-nobody-may-see"
 MISTYPED = "rg_0123456789abcdefghijABCDEFGHIJ01234567"
 """It looks like a new key; its checksum is another."""
 
+ODD = "the key holds a comma, a space or a character no key has"
+
 Run = Callable[..., Result]
 
 
 @pytest.fixture
 def run(url: str) -> Run:
     """Return what runs a key command on an empty store."""
+    opening.register(url, Path("/")).close()
 
     def command(*arguments: str, given: str = "", code: int = 0) -> Result:
         found = CliRunner().invoke(main, ["keys", *arguments, "--store", url], input=given)
@@ -87,6 +91,24 @@ REFUSED = {
         "expected a key as it was printed: after rg_ it has a checksum",
     ),
     "nothing": (("add", "b", "--key"), "", 2, "expected a key, got nothing"),
+    "a key with a space": (
+        ("add", "b", "--key"),
+        "a key",
+        1,
+        f"expected a key that a request can carry ({ODD})",
+    ),
+    "a key that is too long": (
+        ("add", "b", "--key"),
+        "k" * 1025,
+        1,
+        "expected a key that a request can carry (the key is longer than 1024 bytes)",
+    ),
+    "the history of nobody": (
+        ("history", "nobody"),
+        "",
+        1,
+        "nobody: expected a key or an organisation with a history",
+    ),
     "no digest": (
         ("add", "b", "--digest", "md5:1"),
         "",
@@ -262,8 +284,9 @@ BAD_LINES = [
     {"id": "a", "key": "k5"},
     {"id": "g"},
     {"id": "h", "key": MISTYPED},
+    {"id": "i", "key": "k6,k7"},
 ]
-SAID = """\
+SAID = f"""\
 2: digest: expected sha256: or hmac-sha256: and 64 hexadecimal digits
 3: c: expected a digest that no other key has, and another one has it
 4: expected either a key or its digest
@@ -274,7 +297,8 @@ SAID = """\
 8: a: expected an id that is new
 9: digest: expected this key, got nothing
 10: expected a key as it was printed: after rg_ it has a checksum
-11: expected JSON, and it is none from 0 on
+11: expected a key that a request can carry ({ODD})
+12: expected JSON, and it is none from 0 on
 """
 
 
@@ -287,7 +311,7 @@ def test_every_bad_line_is_told(run: Run, tmp_path: Path) -> None:
     assert [one.strip().split("; did")[0] for one in told[:-1]] == [
         one.split("; did")[0] for one in SAID.splitlines()
     ]
-    assert told[-1] == "11 lines are wrong; nothing was added"
+    assert told[-1] == "12 lines are wrong; nothing was added"
     assert SECRET not in found.output
     assert run("export", "--format", "jsonl").stdout == ""
 
@@ -323,7 +347,7 @@ def test_a_history_is_pruned(run: Run) -> None:
         "forgotten": 0
     }
     found = run("history", "--prune-before", "2999-01-01", "--why", "a year", "--by", "ann")
-    assert found.stderr == "1 changes are forgotten\n"
+    assert found.stderr == "1 change is forgotten\n"
     last = json.loads(run("history", "--json").stdout.splitlines()[-1])
     assert (last["what"], last["who"], last["why"], last["id"]) == ("prune", "ann", "a year", "1")
     refused = run("history", "a", "--prune-before", "2999-01-01", code=2)
@@ -429,8 +453,65 @@ def test_a_store_that_is_missing_is_told(tmp_path: Path) -> None:
     config = configured(tmp_path)
     found = command("explain", *config, "--ip", deployment.FRANCE, "--key", "-", given=SECRET)
     assert found.exit_code == 2
-    said = f"{tmp_path}/keys.db: expected a key store, and there is no such file\n"
+    said = f"{tmp_path}/keys.db: expected a file that is there (No such file or directory)\n"
     assert found.stderr == said
+
+
+MAKES_NOTHING: dict[str, tuple[str, ...]] = {
+    "list": ("list",),
+    "show": ("show", "a"),
+    "verify": ("verify",),
+    "export": ("export",),
+    "history": ("history",),
+    "prune": ("history", "--prune-before", "2020-01-01"),
+    "organisations": ("org", "list"),
+    "organisation": ("org", "show", "acme"),
+    "set organisation": ("org", "set", "acme", "--plan", "gold"),
+    "remove organisation": ("org", "remove", "acme"),
+    "set": ("set", "a", "--plan", "gold"),
+    "suspend": ("suspend", "a"),
+    "reinstate": ("reinstate", "a"),
+    "revoke": ("revoke", "a"),
+    "exempt": ("exempt", "a", "--exemption", "e", "--remove"),
+}
+MAKES: dict[str, tuple[str, ...]] = {
+    "add": ("add", "a"),
+    "organisation": ("org", "add", "acme"),
+    "import": ("import", "-", "--format", "jsonl"),
+}
+
+
+@pytest.mark.parametrize("arguments", MAKES_NOTHING.values(), ids=MAKES_NOTHING)
+def test_a_mistyped_path_makes_no_file(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """What brings nothing new expects a store that is there, and leaves nothing behind."""
+    folder = tmp_path / "stores"
+    folder.mkdir()
+    found = command("keys", *arguments, "--store", f"sqlite:///{folder}/typo.db")
+    said = f"{folder}/typo.db: expected a file that is there (No such file or directory)\n"
+    assert (found.exit_code, found.output) == (2, said)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", MAKES.values(), ids=MAKES)
+def test_what_brings_something_new_makes_the_file(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """There is no other way to begin a store."""
+    found = command("keys", *arguments, "--store", f"sqlite:///{tmp_path}/new.db")
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / "new.db").is_file()
+
+
+def test_numbers_of_one(tmp_path: Path) -> None:
+    """One line is wrong, one exemption is there, one change is forgotten."""
+    store = ["--store", f"sqlite:///{tmp_path}/keys.db"]
+    assert command("keys", "add", "a", *store).exit_code == 0
+    said = command("keys", "import", "-", "--format", "jsonl", *store, given="oops\n")
+    assert said.stderr.splitlines()[-1] == "1 line is wrong; nothing was added"
+    exemption = ("--exemption", "e", "--rule", "*", "--ends", "2030-01-01T00:00:00Z")
+    reasons = ("--why", "w", "--ticket", "T", "--approved-by", "b")
+    said = command("keys", "exempt", "a", *exemption, *reasons, *store)
+    assert said.stderr == "a: 1 exemption\n"
 
 
 def test_a_pepper_is_changed(tmp_path: Path) -> None:

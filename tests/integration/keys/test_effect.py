@@ -174,7 +174,7 @@ def test_strikes_of_both_processes_suspend_a_key_once(
     assert kept.entry.evidence.rule == "striking"
     assert kept.entry.evidence.strikes == 10
     assert kept.entry.evidence.countries == ["FR"]
-    assert kept.entry.status_reason == "10 refusals by striking within 1:00:00"
+    assert kept.entry.status_reason == "10 refusals by striking within 1h"
     assert [one.note.what for one in register.history("a")] == ["test", "suspend"]
     change_key(register, "a", status.setting(Status.ACTIVE, _now()), _now(), forgive=True)
     for process in processes:

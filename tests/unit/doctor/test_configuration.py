@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from regiongate.doctor.envoy import is_envoys
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Severity
 from regiongate.doctor.observation import Observation
@@ -529,3 +530,85 @@ def test_another_filter_that_asks_somebody_else_is_left_alone() -> None:
     wiring = Wiring()
     wiring.filters.insert(0, {"name": "sessions", "typed_config": other})
     assert bad(found(wiring.yaml())) == {}
+
+
+def called(kind: str, *places: tuple[str, int]) -> Change:
+    """Have Checks sent to a cluster with these endpoints."""
+    endpoints = [
+        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}}
+        for host, port in places
+    ]
+
+    def change(wiring: Wiring) -> None:
+        wiring.cluster["type"] = kind
+        wiring.cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+
+    return change
+
+
+def piped(wiring: Wiring) -> None:
+    address = {"pipe": {"path": "/run/other.sock"}}
+    endpoints = [{"endpoint": {"address": address}}]
+    wiring.cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
+
+
+OURS = "127.0.0.1:9191"
+ELSEWHERE: dict[str, tuple[Change, str, Severity | None]] = {
+    "the same": (called("STATIC", ("127.0.0.1", 9191)), OURS, None),
+    "another port": (called("STATIC", ("127.0.0.1", 19999)), OURS, WARNING),
+    "one of two": (called("STATIC", ("127.0.0.1", 19999), ("127.0.0.1", 9191)), OURS, None),
+    "any address": (called("STATIC", ("127.0.0.1", 9191)), "0.0.0.0:9191", None),
+    "any address, another port": (called("STATIC", ("127.0.0.1", 1)), "0.0.0.0:9191", WARNING),
+    "IPv6": (called("STATIC", ("::1", 9191)), "[::1]:9191", None),
+    "one host, another port": (called("STATIC", ("10.0.0.7", 1)), "10.0.0.7:9191", WARNING),
+    "another host": (called("STATIC", ("10.0.0.7", 9191)), OURS, Severity.UNKNOWN),
+    "a name": (called("STRICT_DNS", ("regiongate", 9191)), OURS, Severity.UNKNOWN),
+    "a port of the day": (called("STATIC", ("127.0.0.1", 9191)), "127.0.0.1:0", Severity.UNKNOWN),
+    "a socket": (piped, "unix:/run/other.sock", None),
+    "another socket": (piped, "unix:/run/regiongate.sock", WARNING),
+    "a socket, and a port": (piped, OURS, WARNING),
+}
+
+
+@pytest.mark.parametrize(("change", "listen", "severity"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_calls_go_to_where_regiongate_listens(
+    change: Change, listen: str, severity: Severity | None
+) -> None:
+    """Where addresses can be compared; what names stand for is unknown."""
+    findings = found(changed(change).yaml(), replace(EXPECTED, listen=(listen,)))
+    told = [one for one in findings if one.name == "cluster-elsewhere"]
+    assert [one.severity for one in told] == ([severity] if severity else [])
+
+
+def test_calls_that_go_elsewhere_are_told_with_both_addresses() -> None:
+    """Whatever the cluster is called."""
+
+    def change(wiring: Wiring) -> None:
+        called("STATIC", ("127.0.0.1", 19999))(wiring)
+        wiring.cluster["name"] = wiring.calls["envoy_grpc"]["cluster_name"] = "authz"
+
+    findings = found(changed(change).yaml(), replace(EXPECTED, listen=("127.0.0.1:19191",)))
+    (one,) = (one for one in findings if one.name == "cluster-elsewhere")
+    assert one.what.startswith(
+        "calls go to 127.0.0.1:19999, and RegionGate listens on 127.0.0.1:19191"
+    )
+
+
+NO_CONFIGURATIONS: tuple[Any, ...] = (
+    {"version": 1, "policies": {"default": {}}},
+    {"listen": {"admin": "x:1"}},
+    [],
+)
+
+
+@pytest.mark.parametrize("content", NO_CONFIGURATIONS)
+def test_a_file_that_is_no_configuration_of_envoys_is_told_apart(content: Any) -> None:
+    """By its fields: policy.yaml has none of Envoy's."""
+    assert not is_envoys(read("policy.yaml", json.dumps(content)))
+
+
+def test_every_form_of_a_configuration_is_one() -> None:
+    """A bootstrap, in either spelling, a dump, and a listener on its own."""
+    wiring = Wiring()
+    listener = read("listener.json", json.dumps([{"any": wiring.listener}]))
+    assert all(is_envoys(one) for one in (*wiring.forms(), listener))

@@ -81,7 +81,7 @@ SAID: dict[str, tuple[dict[str, Any], Expected, str, Severity, str]] = {
         "private-clients",
         WRONG,
         (
-            "nearly every client is one of 3 private addresses (10.0.0.0, truncated):"
+            "every client is one of 3 private addresses (10.0.0.0, truncated):"
             " x-forwarded-for names who is behind it: a hop too few is trusted"
         ),
     ),
@@ -91,7 +91,7 @@ SAID: dict[str, tuple[dict[str, Any], Expected, str, Severity, str]] = {
         "private-clients",
         WARNING,
         (
-            "nearly every client is one of 90 private addresses (10.0.0.7): requests of your own"
+            "every client is one of 90 private addresses (10.0.0.7): requests of your own"
             " network or machine"
         ),
     ),
@@ -101,6 +101,39 @@ SAID: dict[str, tuple[dict[str, Any], Expected, str, Severity, str]] = {
         "one-private-client",
         WARNING,
         "every client is one private address (127.0.0.1): requests of your own network or machine",
+    ),
+    "curl on the same machine, and some clients": (
+        {
+            "clients": Addresses(
+                kinds={"loopback": 96, "public": 4},
+                distinct=5,
+                most={"127.0.0.1": 96, "8.8.8.8": 3, "81.2.69.160": 1},
+            ),
+            "entries": {"1": 96, "2": 4},
+        },
+        ENVOY,
+        "private-clients",
+        WARNING,
+        (
+            "96 of 100 Checks have a private address for client (127.0.0.1): requests of your own"
+            " network or machine"
+        ),
+    ),
+    "digests of addresses": (
+        {
+            "clients": Addresses(
+                kinds={"loopback": 96, "public": 4}, distinct=2, most={"h1": 96, "h2": 4}
+            ),
+            "entries": {"1": 96, "2": 4},
+            "shown": "hmac",
+        },
+        ENVOY,
+        "private-clients",
+        WARNING,
+        (
+            "96 of 100 Checks have a private address for client: requests of your own network or"
+            " machine"
+        ),
     ),
     "one public address": (
         {"clients": addresses("public", 1, **{"1.2.3.4": 100})},
@@ -289,6 +322,76 @@ def test_as_many_hops_are_proposed_as_the_chain_has(expected: Expected, instead:
     findings = said(expected, clients=addresses("private", 1), entries=chain(3))
     (finding,) = (one for one in findings if one.severity is WRONG)
     assert instead in finding.instead
+
+
+ANY_POLICY = replace(ENVOY, policies=None)
+MIXED = replace(
+    WELL,
+    clients=Addresses(
+        kinds={"loopback": 96, "public": 4}, distinct=3, most={"127.0.0.1": 96, "8.8.8.8": 4}
+    ),
+    entries={"1": 96, "2": 4},
+)
+STRANGERS = replace(MIXED, clients=Addresses(kinds={"public": 100}, distinct=40))
+
+
+def test_what_there_is_already_is_not_proposed() -> None:
+    """Where some requests come past the proxy, no other number of hops is proposed either."""
+    findings = diagnose(ANY_POLICY, (MIXED, PLACE), Wiring().yaml())
+    assert {one.name for one in findings if one.severity is WRONG} == set()
+    assert [one.name for one in findings if "xff_num_trusted_hops:" in one.instead] == []
+    (hops,) = (one for one in findings if one.name == "hops-passed-by")
+    assert hops.severity is WARNING
+    assert "has no more entries than that in 96 of 100 Checks" in hops.what
+
+
+def test_strangers_that_come_past_the_proxy_show_a_hop_too_many() -> None:
+    """The finding counts the Checks that it is about."""
+    findings = diagnose(ANY_POLICY, (STRANGERS, PLACE), Wiring().yaml())
+    (wrong,) = (one for one in findings if one.severity is WRONG)
+    assert wrong.name == "hops-too-many"
+    assert "has no more entries than that in 96 of 100 Checks: Envoy" in wrong.what
+
+
+def test_hops_that_envoy_trusts_already_are_not_too_few() -> None:
+    """A chain of two with one hop trusted is used up, wherever its clients are."""
+    observed = replace(WELL, clients=addresses("private", 90))
+    findings = diagnose(ENVOY, (observed, PLACE), Wiring().yaml())
+    (one,) = (one for one in findings if one.name == "private-clients")
+    assert (one.severity, one.instead) == (WARNING, "")
+
+
+def test_hops_are_not_too_many_and_too_few_at_once() -> None:
+    """Of a hop that the chain does not have, nothing says that it is one too few."""
+    observed = replace(WELL, clients=addresses("private", 1), entries=chain(1))
+    findings = diagnose(ANY_POLICY, (observed, PLACE), Wiring().yaml())
+    wrong = {one.name: one.what for one in findings if one.severity is WRONG}
+    assert set(wrong) == {"hops-too-many", "one-private-client"}
+    assert wrong["one-private-client"].endswith(": a proxy that does not say who is behind it")
+
+
+def test_an_unanswered_question_was_asked() -> None:
+    """Nothing says that it was not, and nothing says to ask."""
+    findings = diagnose(ENVOY, given=Wiring().yaml(), unanswered=True)
+    assert "service-not-asked" not in {one.name for one in findings}
+    assert [one for one in findings if "--admin" in one.instead] == []
+
+
+def test_the_address_that_is_configured_is_proposed() -> None:
+    """None is made up."""
+    expected = replace(ENVOY, admin="127.0.0.1:9292")
+    findings = diagnose(expected, given=Wiring().yaml())
+    (hops,) = (one for one in findings if one.name == "hops-unmeasured")
+    assert hops.instead == "ask the running service: --admin http://127.0.0.1:9292"
+
+
+def test_only_policies_that_are_known_are_named() -> None:
+    """The service counts the refusals, and does not tell which name it was."""
+    observed = replace(WELL, refused_policies=3), PLACE
+    for policies, told in ((frozenset({"b", "a"}), "one of a, b"), (None, "one that policy.yaml")):
+        found = diagnose(replace(ENVOY, policies=policies), observed)
+        (one,) = (one for one in found if one.name == "policy-unknown")
+        assert told in one.instead
 
 
 def test_keys_that_envoy_lets_through_are_not_sent_by_clients() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regiongate.keys import extraction
 from regiongate.keys.extraction import (
     MAX_LENGTH,
     NOTHING,
@@ -171,6 +172,29 @@ def test_two_headers(headers: dict[str, list[bytes]], expected: bytes | str | No
 def payload(subject: object) -> dict[str, Any]:
     """Make the metadata in which Envoy's JWT filter leaves a token's payload."""
     return {SUBJECT.namespace: {"payload": {"sub": subject}}}
+
+
+KEYS_OF_NO_REQUEST = {
+    "a space": (b"a b", ODD),
+    "a comma": (b"a,b", ODD),
+    "a letter of no header": ("clé".encode(), ODD),
+    "nothing": (b"", EMPTY),
+    "too long": (LONGEST + b"k", LONG),
+    "the longest": (LONGEST, ""),
+}
+
+
+@pytest.mark.parametrize(("key", "problem"), KEYS_OF_NO_REQUEST.values(), ids=KEYS_OF_NO_REQUEST)
+def test_a_key_that_no_header_can_carry(key: bytes, problem: str) -> None:
+    """It is objected to for the reason that every request with it would be refused for."""
+    assert extraction.objection(BOTH, key) == problem
+
+
+def test_a_key_that_one_place_can_carry() -> None:
+    """A verified identity may be any text of a usable length."""
+    assert extraction.objection([*BOTH, SUBJECT], b"a, b") == ""
+    assert extraction.objection([SUBJECT], b"") == NO_TEXT
+    assert extraction.objection([], b"a, b") == ""
 
 
 IDENTITIES: dict[str, tuple[dict[str, Any], bytes | str | None]] = {

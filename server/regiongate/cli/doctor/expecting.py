@@ -12,6 +12,12 @@ _PARTS: Final = ("path", "headers", "sni")
 """What of a request arrives in one form or another, or not at all, by how Envoy is wired."""
 
 
+def configured(settings: Settings) -> str:
+    """Return where the running service can be asked; empty where the configuration does not say."""
+    admin = settings.listen.admin or ""
+    return "" if admin.endswith(":0") else admin
+
+
 def expected(settings: Settings, policies: PolicySet) -> Expected:
     """Return what is relied on.
 
@@ -36,4 +42,5 @@ def expected(settings: Settings, policies: PolicySet) -> Expected:
             part for part in _PARTS if any(one.may_read(f"request.{part}") for one in conditions)
         ),
         listen=tuple(settings.listen.grpc),
+        admin=configured(settings),
     )

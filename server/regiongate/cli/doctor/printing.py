@@ -41,9 +41,14 @@ def report(found: Sequence[Finding], snippet: str) -> str:
         places += [printable(str(one.place))] if one.place else []
     lines = [line for kind, places in alike.items() for line in _finding(*kind, places)]
     counts = Counter(severity for severity, _, _ in alike)
-    summary = ", ".join(f"{counts[severity]} {severity}" for severity in Severity)
+    summary = ", ".join(_counted(counts[severity], severity) for severity in Severity)
     heading = "What Envoy needs for the configured source of the client's address:"
     return "\n".join([*lines, summary, "", heading, "", textwrap.indent(_lines(snippet), "    ")])
+
+
+def _counted(count: int, severity: Severity) -> str:
+    """Count warnings; the others are words that have no plural."""
+    return f"{count} {severity}{'s' * (severity is Severity.WARNING and count != 1)}"
 
 
 def _finding(severity: Severity, what: str, instead: str, places: list[str]) -> Iterator[str]:

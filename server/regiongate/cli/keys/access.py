@@ -5,13 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 import orjson
@@ -19,11 +19,15 @@ import orjson
 from regiongate.cli import options
 from regiongate.keys.digest import Digester
 from regiongate.keys.entries import EntryError
+from regiongate.keys.extraction import Extractor, FromHeader
 from regiongate.keys.register import Conflict, Note, Register
 from regiongate.keys.stores import StoreError, opening
 from regiongate.runtime import config as configuration
 
 USAGE = 2
+
+_USUAL: Final = (FromHeader("authorization", "Bearer"),)
+"""Where keys are carried when nothing is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +36,37 @@ class Access:
 
     Attributes:
         name: of the store, without a password.
+        extractors: where requests carry keys.
     """
 
     name: str
     register: Register
     digester: Digester
+    extractors: Sequence[Extractor]
 
 
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say which store, and an Access for its first argument."""
+    return _command(function, create=False)
 
+
+def change(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a change: as `command`, with a Note for its second argument."""
+    return _change(function, create=False)
+
+
+def addition(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Do as `change`, for what brings something new: a file that is missing is made."""
+    return _change(function, create=True)
+
+
+def _command(function: Callable[..., Any], *, create: bool) -> Callable[..., Any]:
     @options.configuration
     @click.option("--store", help="The URL of the store; the configured one if left out.")
     @wraps(function)
     def wrapped(*, config: Path, store: str | None, **arguments: Any) -> Any:
         try:
-            with _opened(config, store) as access:
+            with _opened(config, store, create=create) as access:
                 return function(access, **arguments)
         except (StoreError, EntryError) as error:
             fail(str(error), USAGE)
@@ -57,10 +76,7 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def change(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a change: as `command`, with a Note for its second argument."""
-
-    @command
+def _change(function: Callable[..., Any], *, create: bool) -> Callable[..., Any]:
     @click.option(
         "--by", default=None, help="Who makes the change; whoever is logged in if left out."
     )
@@ -71,7 +87,7 @@ def change(function: Callable[..., Any]) -> Callable[..., Any]:
         note = Note(at=datetime.now(UTC), who=by or _who(), what=context.info_name or "", why=why)
         return function(access, note, **arguments)
 
-    return wrapped
+    return _command(wrapped, create=create)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
@@ -102,7 +118,7 @@ def read_key(*, given: bool, file: Any) -> str | None:
 
 
 @contextmanager
-def _opened(config: Path, store: str | None) -> Iterator[Access]:
+def _opened(config: Path, store: str | None, *, create: bool) -> Iterator[Access]:
     settings, base = (None, Path()) if store else (configuration.read(config), config.parent)
     if settings is None and config.is_file():
         # Another store by the same peppers.
@@ -116,9 +132,10 @@ def _opened(config: Path, store: str | None) -> Iterator[Access]:
     except ValueError as error:
         fail(f"--store: {error}", USAGE)
     digester = keys.digester(config.parent, configuration.text) if keys else Digester()
-    register = opening.register(url, base)
+    extractors = tuple(one.extractor() for one in keys.extract) if keys else ()
+    register = opening.register(url, base, create=create)
     try:
-        yield Access(opening.name(url), register, digester)
+        yield Access(opening.name(url), register, digester, extractors or _USUAL)
     finally:
         register.close()
 

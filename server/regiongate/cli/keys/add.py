@@ -10,13 +10,13 @@ import orjson
 from regiongate.cli import options
 from regiongate.cli.keys import access, fields
 from regiongate.cli.keys.access import Access
-from regiongate.keys import entries, minting
+from regiongate.keys import entries, extraction, minting
 from regiongate.keys.register import Change, Kind, Note
 
 
 @click.command()
 @click.argument("id")
-@access.change
+@access.addition
 @click.option("--key", "given", is_flag=True, help="Ask for the key, or read standard input.")
 @click.option("--key-file", type=click.File(), help="A file that holds the key.")
 @click.option("--digest", help="The digest of the key, as sha256:… or hmac-sha256:…")
@@ -67,5 +67,7 @@ def _known_by(store: Access, key: str | None, digest: str | None) -> dict[str, s
         access.fail("expected a key, got nothing", access.USAGE)
     if minting.is_mistyped(key.encode()):
         access.fail(f"expected a key as it was printed: after {minting.PREFIX} it has a checksum")
+    if problem := extraction.objection(store.extractors, key.encode()):
+        access.fail(f"expected a key that a request can carry ({problem})")
     digested = store.digester.write(store.digester.digest(key.encode()))
     return {"digest": digested, "display": minting.display(key)}

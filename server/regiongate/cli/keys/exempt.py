@@ -69,4 +69,5 @@ def exempt(  # noqa: PLR0913 an option each
     if as_json:
         access.print_json(orjson.loads(entries.write(changed)))
     else:
-        click.echo(f"{id}: {len(changed.exemptions)} exemptions", err=True)
+        count = len(changed.exemptions)
+        click.echo(f"{id}: {count} exemption{'s' * (count != 1)}", err=True)

@@ -33,7 +33,7 @@ _FORMAT: Final = click.option(
 
 @click.command("import")
 @click.argument("file", type=click.File(encoding="utf-8", errors="strict"))
-@access.change
+@access.addition
 @_FORMAT
 @click.option("--replace", is_flag=True, help="Replace what is already there.")
 @click.option("--dry-run", is_flag=True, help="Only say what is wrong with the file.")
@@ -54,7 +54,8 @@ def import_(  # noqa: PLR0913 an option each
     itself, of which the digest is kept, and "organisation" makes a line an organisation's.
     """
     name = getattr(file, "name", "-")
-    read = formats.read(name, file, _format(name, form), store.digester)
+    chosen = _format(name, form)
+    read = formats.read(name, file, chosen, store.digester, store.extractors)
     with store.register.load(note, replace=replace) as loading:
         added, problems = _load(loading, read, name)
         if not problems and not dry_run:
@@ -67,7 +68,8 @@ def import_(  # noqa: PLR0913 an option each
         for problem in problems[:SHOWN]:
             click.echo(problem, err=True)
         done_ = "would add" if dry_run else "added"
-        wrong = f"{len(problems)} lines are wrong; nothing was added"
+        lines = "1 line is" if len(problems) == 1 else f"{len(problems)} lines are"
+        wrong = f"{lines} wrong; nothing was added"
         click.echo(wrong if problems else f"{done_} {added} to {store.name}", err=True)
     sys.exit(bool(problems))
 

@@ -161,7 +161,9 @@ def history(
     if prune_before is not None:
         _prune(store, note, id, prune_before, as_json=as_json)
         return
+    found = False
     for recorded in store.register.history(id):
+        found = True
         if as_json:
             click.echo(orjson.dumps(_as_json(recorded)))
         else:
@@ -171,6 +173,8 @@ def history(
             click.echo(f"{note.at:%Y-%m-%d %H:%M:%S} {note.who} {note.what} {subject}{why}")
             for name, (before, after) in _differences(recorded).items():
                 click.echo(f"    {name}: {_text(before)} -> {_text(after)}")
+    if id and not found:
+        access.fail(f"{id}: expected a key or an organisation with a history")
 
 
 def _prune(
@@ -187,7 +191,8 @@ def _prune(
     if as_json:
         access.print_json({"forgotten": forgotten})
     else:
-        click.echo(f"{forgotten} changes are forgotten", err=True)
+        changes = "1 change is" if forgotten == 1 else f"{forgotten} changes are"
+        click.echo(f"{changes} forgotten", err=True)
 
 
 def _as_json(recorded: Recorded) -> dict[str, Any]:

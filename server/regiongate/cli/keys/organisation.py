@@ -25,7 +25,7 @@ def org() -> None:
 
 @org.command()
 @click.argument("id")
-@access.change
+@access.addition
 @fields.of_organisation
 @options.as_json
 def add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -29,7 +29,11 @@ class _Kind(Protocol):
 
     def source(self, url: str, base: Path) -> Source: ...
 
-    def register(self, url: str, base: Path, patience: float) -> Register: ...
+    def location(self, url: str, base: Path) -> sqlite.Location | None:
+        """Say which file a store is; None for a server, which may come."""
+        ...
+
+    def register(self, url: str, base: Path, patience: float, *, create: bool) -> Register: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,11 @@ class _Sqlite:
     def source(self, url: str, base: Path) -> Source:
         return sqlite.SqliteSource(sqlite.Location.of(url, base))
 
-    def register(self, url: str, base: Path, patience: float) -> Register:
-        return sqlite.SqliteRegister(sqlite.Location.of(url, base), patience)
+    def location(self, url: str, base: Path) -> sqlite.Location:
+        return sqlite.Location.of(url, base)
+
+    def register(self, url: str, base: Path, patience: float, *, create: bool) -> Register:
+        return sqlite.SqliteRegister(sqlite.Location.of(url, base), patience, create=create)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,9 @@ class _Redis:
 
         return redis.RedisSource(url, name(url))
 
-    def register(self, url: str, _: Path, patience: float) -> Register:
+    def location(self, _: str, __: Path) -> None: ...
+
+    def register(self, url: str, _: Path, patience: float, *, create: bool) -> Register:  # noqa: ARG002 a file's
         from regiongate.keys.stores import redis  # noqa: PLC0415 likewise
 
         return redis.RedisRegister(url, name(url), patience)
@@ -102,20 +111,42 @@ def source(url: str, base: Path) -> Source:
     return _KINDS[urlsplit(url).scheme].source(url, base)
 
 
-def register(url: str, base: Path, patience: float = PATIENCE) -> Register:
+def expect(url: str, base: Path, missing: Callable[[Path], object]) -> None:
+    """Look whether a store that is a file is there; nothing is opened, and no server is asked.
+
+    Args:
+        url: checked, and not of a key file.
+        base: the folder that paths are relative to.
+        missing: is told of a file that is not there.
+
+    Raises:
+        StoreError: it is not there.
+    """
+    location = _KINDS[urlsplit(url).scheme].location(url, base)
+    if location is None:
+        return
+    try:
+        location.expect_file()
+    except StoreError:
+        missing(location.path)
+        raise
+
+
+def register(url: str, base: Path, patience: float = PATIENCE, *, create: bool = True) -> Register:
     """Open the writing side of a store.
 
     Args:
         url: checked.
         base: the folder that paths are relative to.
         patience: seconds that other writers, or an answer, are waited for.
+        create: make a file that is missing.
 
     Raises:
         StoreError: it cannot be opened.
     """
     if urlsplit(url).scheme == FILE:
         return _key_file(base / url.removeprefix("file:"))
-    return _KINDS[urlsplit(url).scheme].register(url, base, patience)
+    return _KINDS[urlsplit(url).scheme].register(url, base, patience, create=create)
 
 
 def _key_file(path: Path) -> Register:

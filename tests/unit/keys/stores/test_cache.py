@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -102,6 +102,13 @@ async def settle() -> None:
     """Let everything happen that can happen now."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, for a pause between two tries and more."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 what is waited for sets no event
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -324,6 +331,23 @@ async def test_a_look_up_that_hangs() -> None:
         assert await one.store.find(A) is first
         assert loop.time() - started < 1.0
         assert one.store.counts.failures == 2
+
+
+async def test_an_outage_is_told_and_counted() -> None:
+    """A failure each time that the store is tried in vain, though no key is looked up in it."""
+    async with scene() as one:
+        assert (one.store.is_away, one.store.outage) == (False, "")
+        await one.fall_silent()
+        assert (one.store.is_away, one.store.outage) == (True, "fake: expected to be there")
+        assert await one.store.find(C) is None
+        assert (one.store.counts.failures, one.store.counts.lookups) == (1, 0)
+        assert one.store.counts.stale == 1
+        again = "fake: still expected to be there"
+        one.fake.told.put_nowait(StoreError(again))
+        await until(lambda: one.store.outage == again)
+        assert one.store.counts.failures == 2
+        one.fake.told.put_nowait(Changes(version="3"))
+        await until(lambda: one.store.outage == "")
 
 
 async def test_an_answer_that_comes_late() -> None:

@@ -88,7 +88,7 @@ def test_the_limit_suspends_with_evidence() -> None:
     key = fake.key_
     assert key.status is Status.SUSPENDED
     assert (key.status_by, key.status_at) == ("regiongate", NOON + timedelta(hours=1))
-    assert key.status_reason == "4 refusals by region within 1:00:00"
+    assert key.status_reason == "4 refusals by region within 1h"
     assert key.evidence is not None
     assert (key.evidence.first, key.evidence.last) == (
         NOON + timedelta(seconds=1),

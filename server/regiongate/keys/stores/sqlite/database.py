@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -127,25 +128,40 @@ class Location:
                 raise
         return connection
 
-    def write(self, patience: float) -> sqlite3.Connection:
-        """Open the file to change it, and make it where it is missing.
+    def write(self, patience: float, *, create: bool = True) -> sqlite3.Connection:
+        """Open the file to change it.
 
         Args:
             patience: seconds that other writers are waited for.
+            create: make it where it is missing.
 
         Raises:
-            StoreError: it is not a key store.
+            StoreError: it is not a key store, or missing and not to be made.
         """
         if self.read_only:
             return self.read()
         with self.errors():
-            connection = self._connect("rwc", patience)
+            connection = self._connect("rwc" if create else "rw", patience)
             try:
                 self._prepare(connection)
             except BaseException:
                 connection.close()
                 raise
         return connection
+
+    def expect_file(self) -> None:
+        """Look whether the file is there; it is not opened.
+
+        Raises:
+            StoreError: it is not.
+        """
+        try:
+            is_file = stat.S_ISREG(self.path.stat().st_mode)
+        except (OSError, ValueError) as error:  # a NUL in the path is a ValueError
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise StoreError(f"{self}: expected a file that is there ({why})") from None
+        if not is_file:
+            raise StoreError(f"{self}: expected a file that is there (it is no regular file)")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -156,8 +172,8 @@ class Location:
             raise StoreError(f"{self}: expected a key store that can be used ({error})") from None
 
     def _connect(self, mode: str, patience: float) -> sqlite3.Connection:
-        if mode != "rwc" and not self.path.is_file():
-            raise StoreError(f"{self}: expected a key store, and there is no such file")
+        if mode != "rwc":
+            self.expect_file()
         still = "&immutable=1" if mode != "rwc" and self._is_still else ""
         return sqlite3.connect(
             f"file:{quote(str(self.path))}?mode={mode}{still}",

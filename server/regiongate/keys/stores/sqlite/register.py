@@ -24,18 +24,19 @@ PAGE: Final = 1000
 
 
 class SqliteRegister:
-    """The writing side of an SQLite file; the file is made where it is missing.
+    """The writing side of an SQLite file.
 
     Args:
         patience: seconds that other writers are waited for.
+        create: make the file where it is missing.
 
     Raises:
-        StoreError: the file is something else.
+        StoreError: the file is something else, or missing and not to be made.
     """
 
-    def __init__(self, location: Location, patience: float) -> None:
+    def __init__(self, location: Location, patience: float, *, create: bool = True) -> None:
         self._location = location
-        self._db = location.write(patience)
+        self._db = location.write(patience, create=create)
 
     # ------------------------------------------------------------------------------ reading
 
