@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.leaks"]
+pytest_plugins = ["tests.leaks", "tests.figures"]
 
 # The same examples every time, and none is too slow: another test may have the machine meanwhile.
 settings.register_profile(
