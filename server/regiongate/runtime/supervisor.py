@@ -68,6 +68,10 @@ class Child:
         """Whether there is a process."""
         return self.process is not None and self.process.returncode is None
 
+    def tried(self) -> bool:
+        """Say whether it serves, or has ended."""
+        return self.ready.is_set() or (self.process is not None and not self.running)
+
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until a condition holds that what is heard of the worker can change."""
         while not holds():
@@ -109,7 +113,7 @@ class Supervisor:
         other, each once the one before it serves.
 
         Args:
-            ready: is called once all of them serve.
+            ready: is called once the first serves and each other does, or has ended without.
 
         Returns:
             The exit code: that of the first worker where it cannot start, else 0.
@@ -138,7 +142,9 @@ class Supervisor:
         return 0
 
     async def _announce(self, ready: Callable[[], None]) -> None:
-        await asyncio.gather(*(child.ready.wait() for child in self._children))
+        first, *others = self._children
+        await asyncio.gather(*(child.until(child.tried) for child in others))
+        await first.ready.wait()
         ready()
 
     async def _first_serves(self, child: Child, keeping: asyncio.Task[None]) -> bool:
@@ -260,38 +266,54 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._in_turn, self._reload)
         loop.add_signal_handler(signal.SIGUSR2, self._in_turn, self._restart)
 
-    def _in_turn(self, action: Callable[[Child], Awaitable[None]]) -> None:
-        """Do something to one worker after the other, in the background."""
+    def _in_turn(self, action: Callable[[Child], Awaitable[bool]]) -> None:
+        """Do something to one worker after the other, as long as it goes well; do not wait."""
         task = asyncio.create_task(self._each(action))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _each(self, action: Callable[[Child], Awaitable[None]]) -> None:
+    async def _each(self, action: Callable[[Child], Awaitable[bool]]) -> None:
         async with self._turns:
             for child in self._children:
-                if not self._stopping.is_set():
-                    await action(child)
+                if self._stopping.is_set() or not await action(child):
+                    return
 
-    async def _reload(self, child: Child) -> None:
+    async def _reload(self, child: Child) -> bool:
         before = child.reloads
         child.signal(signal.SIGHUP)
         await _first(
             child.until(lambda: child.reloads > before or not child.running), RELOAD_SECONDS
         )
+        return True
 
-    async def _restart(self, child: Child) -> None:
-        if not child.ready.is_set():
-            return
-        _LOG.info("worker %d is restarted", child.number)
+    async def _restart(self, child: Child) -> bool:
+        """Restart a worker; say whether it serves again, so that the next may go."""
+        started = time.monotonic()
+        if not await (self._replaced(child) if child.ready.is_set() else self._comes(child)):
+            if not self._stopping.is_set():
+                _LOG.error(
+                    "worker %d did not come up again; the next ones are left as they are",
+                    child.number,
+                )
+            return False
+        _LOG.info("worker %d was restarted in %.1f s", child.number, time.monotonic() - started)
+        # Until Envoy has heard that this one is there, the others must not go.
+        await _first(self._stopping.wait(), self._notice)
+        return True
+
+    async def _replaced(self, child: Child) -> bool:
+        """End a worker and wait for the next in its place; say whether that serves."""
         child.expected, ended = True, child.process
         child.signal(signal.SIGTERM)
         if ended is not None and not await _first(ended.wait(), self._stop_within):
             child.signal(signal.SIGKILL)
             await ended.wait()
-        again = child.until(lambda: child.process is not ended and child.ready.is_set())
-        if await _first(again, START_SECONDS):
-            # Until Envoy has heard that this one is there, the others must not go.
-            await _first(self._stopping.wait(), self._notice)
+        told = child.until(lambda: child.process is not ended and child.tried())
+        return await _first(told, START_SECONDS) and child.ready.is_set()
+
+    async def _comes(self, child: Child) -> bool:
+        """Wait for a worker that is being started anyway; say whether it serves."""
+        return await _first(child.ready.wait(), START_SECONDS)
 
 
 async def _first(happens: Awaitable[object], within: float) -> bool:

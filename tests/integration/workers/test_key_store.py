@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,7 @@ def test_a_start_without_the_file_of_its_store_fails(tmp_path: Path) -> None:
         [*COMMAND, config], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     said = f"{tmp_path}/keys.db: expected a file that is there (No such file or directory)\n"
-    assert (ended.returncode, ended.stderr) == (2, said)
+    assert (ended.returncode, ended.stderr) == (2, f"{config}:11: keys.store: {said}")
     assert not (tmp_path / "keys.db").exists()
 
 
@@ -57,6 +59,22 @@ def test_a_file_that_goes_is_an_outage_that_is_told(tmp_path: Path) -> None:
         grows(running)
         assert running.page("/readyz").status == 200
         aside.rename(path)
+        until(lambda: problems(running) == [], "nothing is left to tell")
+
+
+def test_a_worker_that_is_started_anew_meanwhile_waits_for_the_file(tmp_path: Path) -> None:
+    """It would know no key, not even a revoked one; those that remember go on instead of it."""
+    path, aside = tmp_path / "keys.db", tmp_path / "aside.db"
+    seed(f"sqlite:///{path}", "a").close()
+    with fleet(tmp_path, keys=keys("sqlite:///keys.db")) as running:
+        path.rename(aside)
+        os.kill(running.workers()[0], signal.SIGKILL)
+        until(lambda: f"{path}: expected a file that is there" in running.said(), "it says why")
+        assert "worker 0: is not running" in problems(running)
+        assert running.page("/readyz").status == 200
+        assert running.ask(1).status == 200
+        aside.rename(path)
+        until(lambda: running.answers(0), "it serves, and nobody has done anything for it")
         until(lambda: problems(running) == [], "nothing is left to tell")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 import stat
 import subprocess
 import threading
@@ -228,7 +229,24 @@ def test_workers_are_restarted_in_turn(engine: str, tmp_path: Path) -> None:
         took = until(replaced, "both are new", within=40)
         assert neither == 0
         assert running.sample("regiongate_worker_restarts_total") == 0
+        until(lambda: running.said().count("was restarted in") == 2, "it is said of both")
     print(f"\n{engine}: both replaced in {took:.1f} s")
+
+
+def test_a_restart_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
+    """Nothing is said to be done that is not; once its file is mended, the rest follows."""
+    with fleet(tmp_path, shutdown={"notice": "1ms", "grace": "2s"}) as running:
+        before = running.workers()
+        (tmp_path / "policy.yaml").write_text("version: 7\n")
+        running.signal(signal.SIGUSR2)
+        told = "worker 0 did not come up again; the next ones are left as they are"
+        until(lambda: told in running.said(), "it is told")
+        assert "was restarted" not in running.said()
+        assert running.ask(1).status == 200
+        (tmp_path / "policy.yaml").write_bytes(policy())
+        running.signal(signal.SIGUSR2)
+        until(lambda: running.said().count("was restarted in") == 2, "both are restarted")
+        assert running.workers()[1] != before[1]
 
 
 def test_what_was_counted_outlives_the_process_that_counted_it(tmp_path: Path) -> None:
@@ -277,6 +295,17 @@ def _load(addresses: list[str], asked: bytes, times: int) -> None:
         future.result()
     for channel in channels:
         channel.close()
+
+
+def test_a_worker_that_cannot_serve_keeps_no_other_from_saying_that_it_does(tmp_path: Path) -> None:
+    """What is in force is told once all have tried; why one cannot serve, it says itself."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = f"127.0.0.1:{taken.getsockname()[1]}"
+        with fleet(tmp_path, {"grpc": ["127.0.0.1:0", busy]}) as running:
+            assert running.ask(0).status == 200
+            assert f"{busy}: expected a free address to listen on" in running.said()
+            problems = running.page("/readyz").json()["problems"]
+            assert problems == ["worker 1: is not running"]
 
 
 NOT_STARTED: dict[str, tuple[Callable[[Path], object], str]] = {
