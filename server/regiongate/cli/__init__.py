@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from regiongate.cli import lazy
+from regiongate.errors import ExpectedError
 from regiongate.printable import printable
 
 USAGE = 2
@@ -22,22 +23,10 @@ class _Group(lazy.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except Exception as error:
-            if not _is_expected(error):
-                raise
+        except ExpectedError as error:
             lines = map(printable, str(error).split("\n"))
             click.echo("\n".join(lines), err=True)
             sys.exit(USAGE)
-
-
-def _is_expected(error: Exception) -> bool:
-    """Say whether an error is about a file or an address rather than a fault of ours."""
-    # Imported here, where a command has run: what these modules need takes long to import.
-    from regiongate.keys.stores import StoreError  # noqa: PLC0415
-    from regiongate.runtime.files import Unusable  # noqa: PLC0415
-    from regiongate.runtime.sockets import BindError  # noqa: PLC0415
-
-    return isinstance(error, (*Unusable, BindError, StoreError))
 
 
 @click.group(

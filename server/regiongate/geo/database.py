@@ -18,6 +18,7 @@ from typing import BinaryIO, Literal, Self
 import maxminddb
 from maxminddb.types import Record
 
+from regiongate.errors import ExpectedError
 from regiongate.geo.private_copy import private_copy
 
 Reader = Literal["c", "python"]
@@ -49,7 +50,7 @@ Objection = Literal[
 """What can be held against a file, in a word."""
 
 
-class DatabaseError(Exception):
+class DatabaseError(ExpectedError):
     """A file is not the database it should be; the message is one line that names the file.
 
     Attributes:

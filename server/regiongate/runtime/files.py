@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from regiongate.documents import DocumentError
+from regiongate.errors import ExpectedError
 from regiongate.geo import DatabaseError
 from regiongate.runtime import config
 
@@ -22,7 +23,7 @@ Stamp = tuple[int, int, int, int] | None
 """Device, inode, time of change in nanoseconds and size; None for a file that is not there."""
 
 
-class LoadError(Exception):
+class LoadError(ExpectedError):
     """Files that cannot be put in force; `problems` holds every reason found."""
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -100,9 +101,11 @@ class Part(Generic[Value]):
 
     Args:
         name: for the log.
-        load: makes it, given the files to read through and what is in force so far.
+        load: makes it, given the files to read through and what is in force so far, which it
+            returns where the files say nothing else.
         reloaded: is told of every reload, by name, and whether what was read is in force.
         files: to read through the first time; they tell the caller what was read, or was to be.
+        used: what another part has in force, in whose place this one comes.
 
     Raises:
         DocumentError, DatabaseError: it cannot be made the first time.
@@ -114,13 +117,14 @@ class Part(Generic[Value]):
         load: Callable[[Files, Value | None], Value],
         reloaded: Reloaded = lambda _name, _done: None,
         files: Files | None = None,
+        used: Value | None = None,
     ) -> None:
         self.name = name
         self._load = load
         self._reloaded = reloaded
         self._files = Files() if files is None else files
         self._seen: dict[Path, Stamp] = {}
-        self.value = load(self._files, None)
+        self.value = load(self._files, used)
         self.error: Exception | None = None
 
     @property
@@ -133,12 +137,15 @@ class Part(Generic[Value]):
         return self._files.now()
 
     def poll(self) -> bool:
-        """Reload if the files have changed and then held still; say whether that was done."""
+        """Reload if the files have changed and then held still; say if the value is another."""
         seen, self._seen = self._seen, self._files.now()
         return self._files.differ_from(self._seen) and seen == self._seen and self.reload()
 
     def reload(self) -> bool:
-        """Reload now; what cannot be used leaves the value in force as it is."""
+        """Reload now, and say if the value is another.
+
+        What cannot be used leaves the one in force as it is.
+        """
         files = Files(self._files.paths)
         try:
             value = self._load(files, self.value)
@@ -153,10 +160,9 @@ class Part(Generic[Value]):
             return False
         finally:
             self._files = files
-        self.value, self.error = value, None
-        _LOG.info("in force from now on: the new %s", self.name)
+        before, self.value, self.error = self.value, value, None
         self._reloaded(self.name, True)  # noqa: FBT003 a port of two words
-        return True
+        return value is not before
 
 
 def _stamp(path: Path) -> Stamp:

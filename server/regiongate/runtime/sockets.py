@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from regiongate.errors import ExpectedError
 
-class BindError(OSError):
+
+class BindError(ExpectedError, OSError):
     """An address that cannot be listened on."""
 
 
