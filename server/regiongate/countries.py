@@ -32,6 +32,31 @@ def is_code(code: str) -> bool:
     return code in (subdivisions() if "-" in code else countries())
 
 
+def meant(code: str) -> str:
+    """Suggest the code that something else was most likely meant for.
+
+    Returns:
+        What an error message ends with; nothing where there is no suggestion.
+    """
+    if code == "EU":
+        return "; list the countries of the European Union one by one"
+    upper = code.strip().upper()
+    longer = {country["alpha_3"]: country["alpha_2"] for country in _table("3166-1")}
+    for close in (upper, _MISTAKEN.get(upper, ""), longer.get(upper, "")):
+        if close != code and is_code(close):
+            return f"; did you mean {close}?"
+    return ""
+
+
+_RESERVED: Final = {"UK": "GB", "EL": "GR", "FX": "FR", "SU": "RU"}
+"""Reserved in ISO 3166-1 for those who use them: the European Union writes EL, and wrote UK."""
+_WITHDRAWN: Final = {"BU": "MM", "DD": "DE", "TP": "TL", "YD": "YE", "ZR": "CD"}
+"""Codes that those of one country have come after."""
+_SAID: Final = {"EN": "GB", "ENG": "GB", "JA": "JP", "KV": "XK", "UAE": "AE", "XKX": "XK"}
+"""Codes of languages, and what people write."""
+_MISTAKEN: Final = {**_RESERVED, **_WITHDRAWN, **_SAID}
+
+
 def country_of(code: str) -> str:
     """Return the country part of a code: UA for UA-43, and UA for UA."""
     return code.partition("-")[0]

@@ -20,6 +20,8 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from regiongate.errors import ExpectedError
+
 Path: TypeAlias = tuple[str | int, ...]
 """The keys and indexes that lead from the root of a document to a value."""
 
@@ -57,7 +59,7 @@ class Problem:
         return f"{self.file}:{self.line}: {place}{self.message}"
 
 
-class DocumentError(ValueError):
+class DocumentError(ExpectedError, ValueError):
     """A document that cannot be used; `problems` holds every reason found."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -116,8 +118,13 @@ class Document:
         return node.start_mark.line + 1 if node else 1
 
 
-def parse(name: str, text: str) -> Document:
+def parse(name: str, text: str, *, octal: bool = False) -> Document:
     """Parse the text of a document.
+
+    Args:
+        name: the file's name, for messages.
+        text: its content.
+        octal: a number that begins with 0 is octal, as YAML 1.1 has it, and 0o10 is text.
 
     Raises:
         DocumentError: the text is not YAML, holds a key twice, a key that is not text, or little
@@ -128,11 +135,12 @@ def parse(name: str, text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise DocumentError([Problem(name, line, "", f"expected YAML ({error.problem})")]) from None
+        expected = f"expected YAML ({error.problem}){_unquoted(text, line)}"
+        raise DocumentError([Problem(name, line, "", expected)]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise DocumentError([Problem(name, line, "", f"expected YAML ({error.reason})")]) from None
-    builder = _Builder(name)
+    builder = _Builder(name, octal=octal)
     data = builder.value(root, ()) if root else None
     if builder.problems:
         raise DocumentError(builder.problems)
@@ -154,6 +162,16 @@ def check(document: Document, model: type[AnyModel]) -> AnyModel:
             )
             for found in error.errors(include_url=False)
         ) from None
+
+
+_QUOTES: Final = "; put a value that begins with ! in quotes, a condition for instance"
+_BEGINS_WITH_TAG: Final = re.compile(r"(?:^|[\s,{\[])[^\s,{\[]+:\s+!(?!!)\S")
+
+
+def _unquoted(text: str, line: int) -> str:
+    """Say what to do where the `!` of a condition has been read as the beginning of a tag."""
+    written = text.split("\n")[line - 1 : line]
+    return _QUOTES if any(map(_BEGINS_WITH_TAG.search, written)) else ""
 
 
 def _too_deep(name: str, text: str) -> bool:
@@ -240,11 +258,16 @@ for _name, (_pattern, _first) in _CORE_SCHEMA.items():
     )
 
 
+_OCTAL: Final = re.compile(r"[-+]?0[0-7]+")
+"""In YAML 1.1."""
+
+
 class _Builder:
     """Turns nodes into values; an aliased node becomes one shared value."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, octal: bool) -> None:
         self._name = name
+        self._octal = octal
         self._built: dict[yaml.Node, Any] = {}
         self._sizes: dict[yaml.Node, int] = {}
         self._size = 0
@@ -279,7 +302,9 @@ class _Builder:
 
     def _build(self, node: yaml.Node, path: Path) -> Any:
         if node.tag not in _KINDS:
-            return self._problem(node, path, f"expected a plain value, got the tag {node.tag}")
+            expected = f"expected a plain value, got the tag {node.tag}"
+            ours = node.tag.startswith("!")
+            return self._problem(node, path, f"{expected}{_QUOTES if ours else ''}")
         if isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
             return [self.value(child, (*path, index)) for index, child in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode) and node.tag == _MAPPING:
@@ -317,8 +342,12 @@ class _Builder:
                 return float(re.sub(r"\.(?=inf|nan)", "", text, flags=re.IGNORECASE))
         return text
 
-    def _integer(self, node: yaml.ScalarNode, path: Path) -> int | None:
+    def _integer(self, node: yaml.ScalarNode, path: Path) -> int | str | None:
         text = node.value
+        if self._octal and text.startswith("0o"):
+            return str(text)
+        if self._octal and _OCTAL.fullmatch(text):
+            return int(text, 8)
         if len(text) > _LONGEST_NUMBER:
             self._problem(node, path, f"expected a smaller number (got {shown(text)})")
             return None
@@ -366,14 +395,17 @@ _KEY: Final = "[key]"
 
 def _message(found: Any, path: Path, model: type[Model]) -> str:
     limits = found.get("ctx", {})
-    match found["type"]:
+    kind = found["type"]
+    if kind == "too_short" and isinstance(found["input"], str):
+        kind = "string_too_short"
+    match kind:
         case "extra_forbidden":
             return f"expected no key of this name{_meant(path, model)}"
         case "missing":
             return "expected this key, got nothing"
         case "value_error":
             return str(limits["error"])
-        case kind if kind in _EXPECTED:
+        case _ if kind in _EXPECTED:
             text = _EXPECTED[kind].format(**limits)
         case _:
             text = found["msg"].removeprefix("Input should be ")

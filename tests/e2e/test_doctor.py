@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ from demo.client import ask
 from demo.process import running
 from demo.stack import HERE, serving
 from regiongate.cli import main
+from regiongate.doctor.tree import read
 from tests.e2e.clients import COUNTRIES
 from tests.integration.process import until
 
@@ -203,3 +205,22 @@ def _sent(to: Wired) -> set[int]:
     """Send requests once RegionGate is there in Envoy's eyes; return the statuses."""
     until(lambda: ask(to.proxy, "/v1/models", [KEY]).status != 503, "Checks are answered")
     return to.send()
+
+
+NUMBERS = {"0100000": 32768, "+0100000": 32768, "'010'": 10, "080": 80, "0x8000": 32768}
+
+
+@pytest.mark.parametrize(("written", "port"), NUMBERS.items(), ids=NUMBERS)
+def test_numbers_are_read_as_envoy_reads_them(written: str, port: int, tmp_path: Path) -> None:
+    """An Envoy that is only to look at a listener without filters says which port it would have."""
+    text = (
+        "static_resources:\n  listeners:\n  - filter_chains: []\n    address: {socket_address:"
+        f" {{address: 127.0.0.1, port_value: {written}}}}}\n"
+    )
+    file = tmp_path / "envoy.yaml"
+    file.write_text(text)
+    command = [str(Path(sys.executable).parent / "envoy"), "--mode", "validate", "-c", str(file)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert f"error adding listener '127.0.0.1:{port}'" in said.stdout + said.stderr
+    address = read("envoy.yaml", text).at("static_resources", "listeners", 0, "address")
+    assert address.at("socket_address", "port_value").whole == port

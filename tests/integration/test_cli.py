@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import pytest
@@ -104,6 +105,19 @@ def test_a_command_does_not_wait_for_the_version() -> None:
     assert done.stdout == f"False {__version__}\n"
 
 
+def test_a_fault_of_ours_is_not_taken_for_a_mistake_in_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only what is expected to go wrong ends in a message and exit code 2."""
+
+    def fail(_: Path) -> NoReturn:
+        raise KeyError("absent")
+
+    monkeypatch.setattr("regiongate.runtime.config.read", fail)
+    with pytest.raises(KeyError, match="absent"):
+        CliRunner().invoke(main, ["validate"], catch_exceptions=False)
+
+
 def test_the_package_has_no_more_than_a_version() -> None:
     """Another name is an error as it is everywhere."""
     with pytest.raises(AttributeError, match="module 'regiongate' has no attribute 'nothing'"):
@@ -146,6 +160,22 @@ def test_exemptions_that_end_soon_or_name_no_rule_are_told(tmp_path: Path) -> No
         "exemption ex-1 of key exempt is from no-such-rule, and no rule is called so",
         f"exemption ex-1 of key exempt ends within 14 days, at {soon}",
     ]
+
+
+def test_a_database_that_is_too_old_is_a_warning_like_any_other(tmp_path: Path) -> None:
+    """Of `validate`, also for scripts, and of `explain` beside its answer."""
+    config = deploy(tmp_path, geo={"country": "country.mmdb", "max_age": "1ms"})
+    result = run("validate", "-c", config, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    told, *_ = json.loads(result.stdout)["warnings"]
+    file = re.escape(str(tmp_path / "country.mmdb"))
+    assert re.fullmatch(rf"{file} is \d+ days old, more than geo\.max_age allows", told)
+    result = run("validate", "-c", config)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[0] == f"warning: {told}"
+    result = run("explain", "-c", config, "--json")
+    assert result.stderr == f"warning: {told}\n"
+    assert json.loads(result.stdout)["verdict"]
 
 
 def test_a_good_configuration_is_valid(config: Path) -> None:

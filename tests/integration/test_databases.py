@@ -5,20 +5,23 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from regiongate.address import ClientAddress
 from regiongate.facts import Source
-from regiongate.geo import Database
+from regiongate.geo import Database, DatabaseError
 from regiongate.runtime.files import LoadError
 from regiongate.runtime.state import State
+from regiongate.runtime.worker import Worker
+from regiongate.telemetry.metrics import UNDECODABLE
 from tests.databases import BUILT, asn_database, city_database, write
-from tests.integration.deployment import deploy, settings
+from tests.integration.deployment import answer, database, deploy, question, settings
 from tests.integration.test_files import notice
 
 pytestmark = pytest.mark.usefixtures("unrehearsed")
@@ -178,3 +181,34 @@ def test_the_old_databases_go_with_the_last_check_that_began_with_them(config: P
     del under_way
     gc.collect()
     assert old() is None
+
+
+async def test_look_ups_that_cannot_be_decoded_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one sum, whatever has been replaced meanwhile: the databases, or all of their section."""
+    config = deploy(tmp_path)
+    with ExitStack() as closing:
+        worker = Worker(config, None, closing)
+        state = worker._state
+
+        def counted() -> float:
+            ((value,),) = worker.report().tally.family(UNDECODABLE).values()
+            return value
+
+        def unreadable(used: Database, address: object) -> NoReturn:
+            raise DatabaseError(f"{used.path}: expected a record for {address}", "undecodable")
+
+        assert counted() == 0
+        for number, changed in enumerate(("country.mmdb", "regiongate.yaml", ""), start=1):
+            with monkeypatch.context() as patch:
+                patch.setattr(Database, "lookup", unreadable)
+                told = await answer(state, question())
+            assert (told.status, told["country"]) == (451, "")
+            assert counted() == number
+            if changed == "country.mmdb":
+                (tmp_path / changed).write_bytes(database(tmp_path, GB="SE"))
+            elif changed:
+                config.write_bytes(settings(geo={"country": "country.mmdb", "on_stale": "unknown"}))
+            state.reload()
+        assert counted() == 3

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 from regiongate.runtime.state import State
 from tests.integration.deployment import (
@@ -228,6 +229,112 @@ async def test_a_bad_file_does_not_hold_up_the_others(
     assert {name: await shown(state, change) for name, change in rest.items()} == {
         name: change.after for name, change in rest.items()
     }
+
+
+PART_OF = {
+    "policy": "policies",
+    "list": "policies",
+    "keys": "keys",
+    "database": "country database country.mmdb",
+    "configuration": "settings (client_address)",
+}
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged since the last time this was asked."""
+    messages = list(caplog.messages)
+    caplog.clear()
+    return messages
+
+
+@pytest.fixture
+def heard(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What is logged, information too."""
+    caplog.set_level("INFO")
+    return caplog
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("name", CHANGES)
+async def test_a_reload_names_what_has_changed_and_nothing_else(
+    name: str, look: Callable[[State], None], config: Path, heard: pytest.LogCaptureFixture
+) -> None:
+    """One line for each part; the rest was read again and says what it said."""
+    state, change = State(config), CHANGES[name]
+    said(heard)
+    overwrite(config.with_name(change.file), change.content(config.parent))
+    look(state)
+    assert said(heard) == [f"in force from now on: the new {PART_OF[name]}"]
+
+
+async def test_a_reload_of_what_has_not_changed_says_so_and_leaves_it(
+    config: Path, heard: pytest.LogCaptureFixture
+) -> None:
+    """What is remembered of the files, locations among it, is not made anew."""
+    state = State(config)
+    before = state.snapshot()
+    said(heard)
+    for change in CHANGES.values():
+        os.utime(config.with_name(change.file), (1, 1))
+    notice(state)
+    assert said(heard) == []
+    state.reload()
+    assert said(heard) == ["read again: every file says what is in force"]
+    assert state.snapshot() is before
+
+
+async def test_what_changes_together_with_the_configuration_is_named(
+    config: Path, heard: pytest.LogCaptureFixture
+) -> None:
+    """The parts of a new configuration are compared with those of the one before."""
+    state = State(config)
+    said(heard)
+    for name in ("configuration", "policy"):
+        change = CHANGES[name]
+        overwrite(config.with_name(change.file), change.content(config.parent))
+    state.reload()
+    assert said(heard) == [
+        f"in force from now on: the new {PART_OF[name]}" for name in ("configuration", "policy")
+    ]
+
+
+async def test_a_change_that_needs_a_restart_is_told_until_it_is_put_back(
+    config: Path, heard: pytest.LogCaptureFixture
+) -> None:
+    """It is held against what the process began with, not against what the file said last."""
+    state = State(config)
+    said(heard)
+    told = {
+        "changed": settings(limits={"calls": 7}),
+        "another beside it": settings(limits={"calls": 7}, on_error="defer"),
+        "put back": settings(on_error="defer"),
+    }
+    lines = {}
+    for step, content in told.items():
+        overwrite(config, content)
+        state.reload()
+        lines[step] = said(heard)
+    assert lines == {
+        "changed": ["changes under limits need a restart"],
+        "another beside it": ["in force from now on: the new settings (on_error)"],
+        "put back": ["no change needs a restart any more"],
+    }
+
+
+async def test_a_line_that_goes_from_one_list_to_another_is_a_change(config: Path) -> None:
+    """Although the files say the same, one after the other."""
+    lists = {"supported": {"file": "supported.txt"}, "embargoed": {"file": "embargoed.txt"}}
+    written = yaml.safe_load(policy())
+    config.with_name("policy.yaml").write_text(yaml.safe_dump({**written, "regions": lists}))
+    supported, embargoed = (config.with_name(f"{name}.txt") for name in lists)
+    embargoed.write_text("KP\n")
+    supported.write_text("FR\nUS\n")
+    state = State(config)
+    assert (await answer(state, question()))["outcome"] == "allow"
+    embargoed.write_text("KP\nFR\n")
+    supported.write_text("US\n")
+    notice(state)
+    assert (await answer(state, question()))["rule"] == "embargoed-territory"
 
 
 async def test_what_a_new_configuration_waits_for_is_awaited(config: Path) -> None:

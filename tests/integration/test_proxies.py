@@ -86,12 +86,25 @@ def test_every_bad_line_of_every_list_is_told(config: Path) -> None:
     told = [problem.replace(f"{config.parent}/", "") for problem in caught.value.problems]
     expected = "expected an address range such as 10.0.0.0/8"
     not_one = "('example.com' does not appear to be an IPv4 or IPv6 network)"
+    gone = "expected a readable file (No such file or directory)"
     assert [problem for problem in told if not problem.startswith("keys.yaml")] == [
         f"cdn.txt:3: {expected} (198.51.100.1/24 has host bits set)",
         f"cdn.txt:4: {expected} {not_one}",
-        "lists/more.json:1: expected a readable file (No such file or directory)",
+        f"regiongate.yaml:10: client_address.trusted_proxies[2].file: lists/more.json: {gone}",
     ]
     assert len(told) > 3
+
+
+async def test_several_services_of_one_file(tmp_path: Path) -> None:
+    """Each is an entry of its own; ranges of the others are nobody's."""
+    ranges = {"192.0.2.0/25": "CLOUDFRONT", "192.0.2.128/25": "EC2", "198.51.100.0/24": "OWN"}
+    prefixes = [{"ip_prefix": one, "service": service} for one, service in ranges.items()]
+    (tmp_path / "aws.json").write_text(json.dumps({"prefixes": prefixes, "ipv6_prefixes": []}))
+    named = [{"file": "aws.json", "service": service} for service in ("CLOUDFRONT", "OWN")]
+    state = State(deploy(tmp_path, client_address={**XFF, "trusted_proxies": named}))
+    assert await country(state, through="192.0.2.1") == "FR"
+    assert await country(state, through="198.51.100.1") == "FR"
+    assert await country(state, through="192.0.2.129") == ""
 
 
 def test_without_lists_there_is_nothing_to_renew(tmp_path: Path) -> None:

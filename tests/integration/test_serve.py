@@ -101,9 +101,12 @@ def setting(**changes: object) -> Spoil:
 
 UNUSABLE = {
     "no configuration": (missing("regiongate.yaml"), ["regiongate.yaml:1: "]),
-    "no policy": (missing("policy.yaml"), ["policy.yaml:1: "]),
-    "no keys": (missing("keys.yaml"), ["keys.yaml:1: "]),
-    "no database": (missing("country.mmdb"), ["country.mmdb: "]),
+    "no policy": (missing("policy.yaml"), ["regiongate.yaml:12: policy: policy.yaml: "]),
+    "no keys": (missing("keys.yaml"), ["regiongate.yaml:11: keys.store: keys.yaml: "]),
+    "no database": (
+        missing("country.mmdb"),
+        ["regiongate.yaml:7: geo.country: country.mmdb: "],
+    ),
     "no list": (missing("supported.txt"), ["policy.yaml:4: regions.supported.file: "]),
     "three bad files": (
         lambda folder: (
@@ -134,22 +137,25 @@ UNSERVABLE = {
     "three bad files": UNUSABLE["three bad files"],
     "no certificate": (
         setting(tls={"cert": "a.pem", "key": "b.pem"}),
-        ["b.pem:1: expected a readable file"],
+        [
+            "regiongate.yaml:17: tls.cert: a.pem: expected a readable file",
+            "regiongate.yaml:18: tls.key: b.pem: expected a readable file",
+        ],
     ),
     "a certificate that is none": (
         setting(tls={"cert": "policy.yaml", "key": "policy.yaml"}),
-        ["policy.yaml: "],
+        ["regiongate.yaml:17: tls.cert: policy.yaml: "],
     ),
     "no folder for the decision log": (
         setting(decision_log={"path": "missing/decisions.jsonl"}),
-        ["missing/decisions.jsonl: "],
+        ["regiongate.yaml:17: decision_log.path: missing/decisions.jsonl: "],
     ),
 }
 
 
 def judge(said: list[str], errors: str, folder: Path) -> None:
     """Make sure that every problem is told in a line that begins with its file."""
-    lines = [line.removeprefix(f"{folder}/") for line in errors.splitlines()]
+    lines = [line.replace(f"{folder}/", "") for line in errors.splitlines()]
     untold = [one for one in said if not any(line.startswith(one) for line in lines)]
     assert untold == [], lines
 

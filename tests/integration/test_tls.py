@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ from regiongate.extauthz.service import METHOD, SERVICE
 from regiongate.runtime import tls
 from regiongate.runtime.config import Tls
 from regiongate.runtime.engines import Server
-from tests.integration.process import NO_PROXY, PATIENCE
+from tests.integration.deployment import deploy
+from tests.integration.process import NO_PROXY, PATIENCE, serving, until
 
 ONE_WAY = Tls(cert="server.pem", key="server.key")
 MUTUAL = Tls(cert="server.pem", key="server.key", client_ca="clients.pem")
@@ -56,7 +59,7 @@ def site(tmp_path: Path) -> Site:
 @asynccontextmanager
 async def served(written: Tls, site: Site) -> AsyncIterator[str]:
     """Serve an echo, and lend the address."""
-    server = Server("grpcio", echo, tls.credentials(written, site.folder))
+    server = Server("grpcio", echo, tls.credentials(written, site.folder / "regiongate.yaml"))
     (bound,) = await server.start(["127.0.0.1:0"])
     yield bound
     await server.stop(0)
@@ -169,5 +172,34 @@ async def test_a_certificate_that_is_removed_leaves_the_old_one(site: Site) -> N
 
 def test_a_certificate_that_is_not_there_at_the_start_is_told(tmp_path: Path) -> None:
     """The error names the file."""
-    with pytest.raises(DocumentError, match=r"server\.key:1: expected a readable file"):
-        tls.credentials(ONE_WAY, tmp_path)
+    with pytest.raises(DocumentError, match=r"tls\.key: \S*/server\.key: expected a readable file"):
+        tls.credentials(ONE_WAY, tmp_path / "regiongate.yaml")
+
+
+VERBOSITY = {"nobody asks for it": (None, False), "an operator does": ("INFO", True)}
+
+
+@pytest.mark.parametrize(("verbosity", "told"), VERBOSITY.values(), ids=VERBOSITY)
+def test_a_handshake_that_fails_writes_nothing_between_the_lines_of_the_log(
+    verbosity: str | None, site: Site, monkeypatch: pytest.MonkeyPatch, *, told: bool
+) -> None:
+    """GRPC's core writes to standard error past Python, in a form of its own: only if asked to."""
+    if verbosity is None:
+        monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+    else:
+        monkeypatch.setenv("GRPC_VERBOSITY", verbosity)
+    tls = {"cert": "server.pem", "key": "server.key", "client_ca": "clients.pem"}
+    with serving(deploy(site.folder, tls=tls)) as process:
+        host, _, port = process.said().partition("serving on ")[2].partition(" ")[0].rpartition(":")
+        with socket.create_connection((host, int(port)), PATIENCE) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            # Until the server has done with it.
+            while client.recv(4096):
+                pass
+        if told:
+            until(lambda: "Handshake failed" in process.said(), "it is told")
+        assert process.stop() == 0
+        said = process.said().splitlines()
+    ours = [line for line in said if line.startswith("{")]
+    assert (len(ours) < len(said)) == told
+    assert {json.loads(line)["level"] for line in ours} == {"info"}

@@ -3,7 +3,7 @@
 import pycountry
 import pytest
 
-from regiongate.countries import countries, country_of, is_code, subdivisions
+from regiongate.countries import countries, country_of, is_code, meant, subdivisions
 
 CODES = ["US", "NO", "XK", "GB", "TW", "IM", "UA-43", "UA-14", "UA-09", "GB-ENG", "US-CA", "FR-IDF"]
 NO_CODES = [
@@ -28,6 +28,46 @@ def test_nothing_else_is_a_code(code: str) -> None:
 def test_a_subdivision_belongs_to_a_country(code: str, country: str) -> None:
     """The country stands before the hyphen."""
     assert country_of(code) == country
+
+
+MEANT = {
+    "UK": "GB",
+    "uk": "GB",
+    "EN": "GB",
+    "EL": "GR",
+    "JA": "JP",
+    "USA": "US",
+    "DEU": "DE",
+    "UAE": "AE",
+    "ZR": "CD",
+    "us": "US",
+    "Fr ": "FR",
+    "ua-43": "UA-43",
+}
+
+
+@pytest.mark.parametrize(("code", "close"), MEANT.items(), ids=ascii)
+def test_a_code_that_people_take_for_one_is_understood(code: str, close: str) -> None:
+    """Reserved, withdrawn, of three letters, of a language, in lower case."""
+    assert meant(code) == f"; did you mean {close}?"
+
+
+@pytest.mark.parametrize(
+    "code", ["", "-", "FR", "UA-43", "XX", "840", "AN", "UA-99", "U S", "\uff35\uff33"], ids=ascii
+)
+def test_nothing_is_suggested_for_what_could_be_anything(code: str) -> None:
+    """Rather no word than a wrong one."""
+    assert meant(code) == ""
+
+
+def test_a_union_is_not_a_country() -> None:
+    """It has no code that a database would tell."""
+    assert meant("EU") == "; list the countries of the European Union one by one"
+
+
+def test_what_is_suggested_is_a_code() -> None:
+    """A table of slips has none of its own."""
+    assert all(is_code(close) for close in MEANT.values())
 
 
 def test_the_table_is_whole() -> None:

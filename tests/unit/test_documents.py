@@ -106,7 +106,30 @@ def test_an_aliased_value_is_built_once() -> None:
     assert data["a"] is data["b"] is data["c"][0] is data["c"][1]
 
 
+OCTAL = {
+    "010": 8,
+    "-010": -8,
+    "+0100000": 32768,
+    "08": 8,
+    "0": 0,
+    "00": 0,
+    "0x10": 16,
+    "0o10": "0o10",
+    "'010'": "010",
+    "010.5": 10.5,
+    "10": 10,
+}
+
+
+@pytest.mark.parametrize(("text", "value"), OCTAL.items())
+def test_yaml_1_1_has_octal_numbers_of_its_own(text: str, value: object) -> None:
+    """For files that are not ours; in ours 010 is 10."""
+    assert parse("f", f"a: {text}", octal=True).data == {"a": value}
+
+
 # --- mistakes ----------------------------------------------------------------------------------
+
+QUOTES = "; put a value that begins with ! in quotes, a condition for instance"
 
 MISTAKES = {
     "a: 1\nb: 2\na: 3": "f:3: a: expected this key once, got it twice",
@@ -120,7 +143,15 @@ MISTAKES = {
     "a: &a\n  b: {c: *a}": "f:1: a.b.c: expected a value, got one that contains itself",
     "a: [&a {b: *a}, &b [*b]]": "f:1: a[0].b: expected a value, got one that contains itself\n"
     "f:1: a[1][0]: expected a value, got one that contains itself",
-    "a:\n- !x b": "f:2: a[0]: expected a plain value, got the tag !x",
+    "a:\n- !x b": f"f:2: a[0]: expected a plain value, got the tag !x{QUOTES}",
+    "when: !key.found": f"f:1: when: expected a plain value, got the tag !key.found{QUOTES}",
+    "when: !key.found && x": "f:1: expected YAML"
+    f" (did not find expected alphabetic or numeric character){QUOTES}",
+    "a:\n- {when: !source.within('x'), b: 1}": "f:2: a[0].when: expected a plain value,"
+    f" got the tag !source.within('x'){QUOTES}",
+    'a:\n- {b: 1, when: !source.within("x")}': "f:2: expected YAML"
+    f" (did not find expected whitespace or line break){QUOTES}",
+    "a: 'x! y' z": "f:1: expected YAML (did not find expected key)",
     "a: !!binary aGk=": "f:1: a: expected a plain value, got the tag tag:yaml.org,2002:binary",
     "a: !!timestamp 2024-07-09": "f:1: a: expected a plain value,"
     " got the tag tag:yaml.org,2002:timestamp",
@@ -143,8 +174,8 @@ MISTAKES = {
     "a: !!float x": "f:1: a: expected a number, as tagged (got 'x')",
     "a: !!bool x": "f:1: a: expected true or false, as tagged (got 'x')",
     "a: !!null x": "f:1: a: expected null, as tagged (got 'x')",
-    "a: !x [1]": "f:1: a: expected a plain value, got the tag !x",
-    "a: !x {b: 1}": "f:1: a: expected a plain value, got the tag !x",
+    "a: !x [1]": f"f:1: a: expected a plain value, got the tag !x{QUOTES}",
+    "a: !x {b: 1}": f"f:1: a: expected a plain value, got the tag !x{QUOTES}",
     "a: !!set {b, c}": "f:1: a: expected a plain value, got the tag tag:yaml.org,2002:set",
     "a: !!str [b]": "f:1: a: expected a value that fits the tag tag:yaml.org,2002:str",
     "a: !!int [b]": "f:1: a: expected a value that fits the tag tag:yaml.org,2002:int",

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from regiongate.address import ClientAddress, Evidence
 from regiongate.cli import options
+from regiongate.cli.gathering import gathered
 from regiongate.extauthz import wire
 from regiongate.extauthz.service import POLICY_EXTENSION, Judged, Snapshot, judge
 from regiongate.policy.decide import Decision, Step, Verdict
@@ -98,7 +99,10 @@ def explain(  # noqa: PLR0913 an option each
     as_json: bool,
 ) -> None:
     """Show what would be decided, and why; exit 1 when the request would be denied."""
-    snapshot = State(config).snapshot()
+    with gathered() as said:
+        snapshot = State(config).snapshot()
+    for one in said:
+        click.echo(f"warning: {one}", err=True)
     check = wire.asked(
         method=method,
         host=host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,9 +13,11 @@ from typing import Final
 import click
 
 from regiongate.cli import options
+from regiongate.cli.gathering import gathered
 from regiongate.policy.exemptions import EVERY_RULE
 from regiongate.policy.lint import lint
 from regiongate.runtime import config as configuration
+from regiongate.runtime import needs
 from regiongate.runtime.files import Unusable, reasons
 from regiongate.runtime.state import Configured, State
 
@@ -30,12 +33,7 @@ def validate(config: Path, *, as_json: bool) -> None:
 
     Warnings tell what is allowed and most likely not meant; they change nothing.
     """
-    problems: list[str] = []
-    warnings: list[str] = []
-    try:
-        warnings = list(_warnings(State(config).configured, config.parent))
-    except Unusable as error:
-        problems = reasons(error)
+    problems, warnings = _findings(config)
     if as_json:
         answer = {"valid": not problems, "problems": problems, "warnings": warnings}
         click.echo(json.dumps(answer, indent=2))
@@ -46,16 +44,32 @@ def validate(config: Path, *, as_json: bool) -> None:
     sys.exit(bool(problems))
 
 
-def _warnings(configured: Configured, base: Path) -> Iterator[str]:
+def _findings(config: Path) -> tuple[list[str], list[str]]:
+    """Return the problems, and the warnings if there are none."""
+    try:
+        settings = configuration.read(config)
+    except Unusable as error:
+        return reasons(error), []
+    problems = [str(one) for one in needs.problems(config, settings)]
+    try:
+        with gathered() as said:
+            configured = State(config).configured
+        return problems, [] if problems else [*said, *_warnings(configured, config)]
+    except Unusable as error:
+        return [*reasons(error), *problems], []
+
+
+def _warnings(configured: Configured, config: Path) -> Iterator[str]:
     now = datetime.now(UTC)
     policies, settings = configured.policies.value, configured.settings
-    document = configuration.document(base / settings.policy)
+    document = configuration.document(config.parent / settings.policy)
     subdivisions = configured.databases.know_subdivisions
     for finding in lint(
         policies, now, subdivisions=subdivisions, keys=settings.keys.store is not None
     ):
         yield str(document.problem(finding.path, finding.message))
     yield from _address_warnings(configured)
+    yield from _needs_warnings(configured, config)
     rules = {rule.name for policy in policies.policies.values() for rule in policy.rules}
     for key, exemption in configured.exemptions():
         named = f"exemption {exemption.id} of key {key}"
@@ -63,6 +77,12 @@ def _warnings(configured: Configured, base: Path) -> Iterator[str]:
             yield f"{named} is from {exemption.rule}, and no rule is called so"
         if now < exemption.ends <= now + SOON:
             yield f"{named} ends within 14 days, at {exemption.ends.isoformat()}"
+
+
+def _needs_warnings(configured: Configured, config: Path) -> Iterator[str]:
+    digester = configured.keys.value.digester
+    for problem in needs.warnings(config, configured.settings, digester, os.environ):
+        yield str(problem)
 
 
 def _address_warnings(configured: Configured) -> Iterator[str]:

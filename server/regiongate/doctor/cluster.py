@@ -128,6 +128,8 @@ def _endpoints(cluster: Node, expected: Expected) -> Iterator[Finding]:
 def _elsewhere(cluster: Node, expected: Expected) -> Iterator[Finding]:
     """Hold where calls go against where RegionGate listens, where the two can be compared."""
     called, listen = list(dict.fromkeys(addresses(cluster))), expected.listen
+    if listen and not called:
+        yield uncompared(cluster, _where(cluster), expected)
     if not called or not listen or any(_reaches(one, at) for one in called for at in listen):
         return
     place = cluster.at("load_assignment", "endpoints")
@@ -137,6 +139,26 @@ def _elsewhere(cluster: Node, expected: Expected) -> Iterator[Finding]:
         yield warning("cluster-elsewhere", place, f"{what}: it is not asked", instead)
     else:
         yield unknown("cluster-elsewhere", place, f"{what}: whether that is the same is not known")
+
+
+def uncompared(node: Node, called: str, expected: Expected) -> Finding:
+    """Say that where calls go could not be held against where RegionGate listens.
+
+    Args:
+        node: that says where they go, or does not.
+        called: what is known of it, a sentence without its end.
+        expected: what is relied on.
+    """
+    listen = ", ".join(expected.listen)
+    what = f"{called}: it could not be compared with listen.grpc ({listen})"
+    return unknown("endpoints-not-compared", node, what)
+
+
+def _where(cluster: Node) -> str:
+    name = cluster["name"].text
+    if cluster["type"].choice(*_DISCOVERY) == "EDS":
+        return f"the endpoints of the cluster {name} are discovered while Envoy runs (EDS)"
+    return f"the cluster {name} has no endpoints in what was given"
 
 
 def _reaches(called: str, listen: str) -> bool:

@@ -112,6 +112,11 @@ def configuration(
             yield unknown(
                 "cluster-not-given", given.root, f"the cluster {name} is not in what was given"
             )
+    for calls in (known.calls for known in asking):
+        if expected.listen and calls["google_grpc"]:
+            node = calls.at("google_grpc", "target_uri")
+            called = f"calls go to {node.text or 'no address'} over google_grpc"
+            yield cluster.uncompared(node, called, expected)
     for node in given.network:
         yield from _tcp(node, expected)
 

@@ -241,7 +241,8 @@ def read(file: str, text: str) -> Node:
 def _parsed(file: str, text: str) -> tuple[Any, Callable[[Path], int]]:
     if text.lstrip().startswith(("{", "[")):
         return _json(file, text), _no_line
-    document = parse(file, text)
+    # As Envoy reads it (1.40, yaml-cpp 0.8): 010 is 8, 08 and "010" are decimal.
+    document = parse(file, text, octal=True)
     return document.data, lambda path: document.problem(path, "").line
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from regiongate.countries import countries, country_of
+from regiongate.countries import countries, country_of, meant
 from regiongate.documents import (
     Document,
     DocumentError,
@@ -36,7 +36,8 @@ from regiongate.policy.schema import Code, Instant, Name, Status
 
 def _country(text: str) -> str:
     if text and text not in countries():
-        raise ValueError(f"expected an ISO 3166-1 code such as FR, or nothing (got {shown(text)})")
+        expected = "expected an ISO 3166-1 code such as FR, or nothing"
+        raise ValueError(f"{expected} (got {shown(text)}){meant(text)}")
     return text
 
 

@@ -44,11 +44,13 @@ class Condition:
         reads: the facts it may look at, for instance `source.country`, `request.headers`, `now`;
             one that is used whole stands alone, for instance `key`.
         lists: the region lists it names.
+        doubts: what it compares facts with that they never are, a sentence each.
     """
 
     text: str
     reads: frozenset[str]
     lists: frozenset[str]
+    doubts: tuple[str, ...]
     _compiled: cel.Expression
 
     def may_read(self, fact: str) -> bool:
@@ -106,11 +108,12 @@ class Language:
         serialized = Serialized.FromString(compiled.serialize())
         tree = CheckedExpr.FromString(serialized.value)
         reads, lists = syntax.reads(tree), syntax.lists(text, tree, self._regions.keys())
+        doubts = syntax.doubts(tree)
         syntax.ask_beforehand(tree)
         serialized.value = tree.SerializeToString()
         ready = self._environment.deserialize(serialized.SerializeToString())
         self._lists |= lists
-        return Condition(text, reads, lists, ready)
+        return Condition(text, reads, lists, doubts, ready)
 
     def bind(self, source: Source, key: Key, request: Request, now: datetime) -> cel.Activation:
         """Bind the facts of one Check, for all conditions compiled so far."""

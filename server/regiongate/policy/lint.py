@@ -111,6 +111,8 @@ def _unread_keys(policy: Policy) -> Iterator[Finding]:
 def _rule(policies: PolicySet, rule: Rule, path: Path, now: datetime) -> Iterator[Finding]:
     if _constant(policies, rule, now) is False:
         yield Finding((*path, "when"), "never applies: the condition is always false")
+    for doubt in rule.condition.doubts:
+        yield Finding((*path, "when"), doubt)
     refusal = rule.refusal
     if refusal is None or refusal.reason in policies.responses or refusal.reason in WELL_KNOWN:
         return

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from regiongate.countries import country_of, is_code
+from regiongate.countries import country_of, is_code, meant
 from regiongate.documents import Document, DocumentError, Path, Problem, check, parse, shown
 from regiongate.policy import model, schema
 from regiongate.policy.conditions import Condition, Language
@@ -92,13 +92,14 @@ class _Loader:
         except (OSError, ValueError) as error:  # not UTF-8, or a NUL in the name
             self._problem(path, f"expected a readable list of codes (got {error})")
             return RegionList(frozenset())
-        seen(text.encode())
+        # Each by its own digest: a line that goes from one list to the next is a change.
+        seen(hashlib.sha256(text.encode()).digest())
         codes = set[str]()
         for number, line in enumerate(text.splitlines(), start=1):
             code = line.partition("#")[0].strip()
             if code and not is_code(code):
                 expected = f"expected an ISO 3166 code such as FR or UA-43 (got {shown(code)})"
-                self._problems.append(Problem(file, number, "", expected))
+                self._problems.append(Problem(file, number, "", f"{expected}{meant(code)}"))
             codes.update({code} - {""})
         return RegionList(frozenset(codes))
 

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from regiongate.countries import is_code
+from regiongate.countries import is_code, meant
 from regiongate.documents import Integer, Model, Switch, Version, shown
 from regiongate.durations import duration
 from regiongate.policy.model import Format
@@ -32,7 +32,8 @@ YEARS = range(1900, 9000)
 
 def _code(text: str) -> str:
     if not is_code(text):
-        raise ValueError(f"expected an ISO 3166 code such as FR or UA-43 (got {shown(text)})")
+        expected = "expected an ISO 3166 code such as FR or UA-43"
+        raise ValueError(f"{expected} (got {shown(text)}){meant(text)}")
     return text
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from regiongate._pb.cel_syntax_pb2 import CheckedExpr, Expr, Reference
+from regiongate.countries import is_code, meant
 
 MAX_NODES: Final = 512
 """Operators, names, fields and literals of an expression, macros expanded."""
@@ -22,6 +23,8 @@ MAX_PATTERN: Final = 256
 
 FACTS: Final = frozenset({"source", "key", "request", "now"})
 """The variables of every condition."""
+
+_HEADERS: Final = "request.headers"
 
 _PLACE: Final = frozenset({"source.country", "source.regions"})
 _LISTS: Final = frozenset({"key.allowed_countries", "key.denied_countries", "key.restricted"})
@@ -113,6 +116,54 @@ def _children(node: Expr) -> list[Expr]:
                 loop.result,
             ]
     return []
+
+
+# -------------------------------------------------------------------------------------- doubts
+
+
+def doubts(tree: CheckedExpr) -> tuple[str, ...]:
+    """Say what a tree compares facts with that they never are."""
+    found = (doubt for node, _ in _walk(tree.expr) for doubt in _doubts(node))
+    return tuple(dict.fromkeys(found))
+
+
+def _doubts(node: Expr) -> Iterator[str]:
+    call = node.call_expr
+    names = [_text(one) for one in call.args]
+    if call.function == "_[_]" and _fact(call.args[0]) == _HEADERS:
+        yield from _of_header(names[1])
+    elif call.function == "@in" and _fact(call.args[1]) == _HEADERS:
+        yield from _of_header(names[0])
+    elif _fact(node.select_expr.operand) == _HEADERS:
+        yield from _of_header(node.select_expr.field)
+    elif call.function in {"_==_", "_!=_"}:
+        for fact, text in zip(map(_fact, call.args), reversed(names), strict=True):
+            yield from _of_country(fact, text)
+    elif call.function == "@in":
+        for element in call.args[1].list_expr.elements:
+            yield from _of_country(_fact(call.args[0]), _text(element))
+
+
+def _of_header(name: str) -> Iterator[str]:
+    if name != name.lower():
+        yield f"there is no header {name}: their names are in lower case; write {name.lower()}"
+
+
+def _of_country(fact: str, code: str) -> Iterator[str]:
+    if fact.endswith("country") and code and ("-" in code or not is_code(code)):
+        yield f"{fact} is never {code}: it is an ISO 3166-1 code such as FR{meant(code)}"
+
+
+def _fact(node: Expr) -> str:
+    """Name the fact that is read; empty for anything else."""
+    select = node.select_expr
+    name = select.operand.ident_expr.name
+    return f"{name}.{select.field}" if name in FACTS else ""
+
+
+def _text(node: Expr) -> str:
+    """Return a text that is written out; empty for anything else."""
+    return node.const_expr.string_value
 
 
 # -------------------------------------------------------------------------------------- limits

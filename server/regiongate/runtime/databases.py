@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from regiongate import documents
 from regiongate.address import Address
 from regiongate.extauthz.service import Locator as LocatorPort
 from regiongate.geo import Database, DatabaseError, Gate, Layout, Locator, Role, read
@@ -24,13 +25,16 @@ from regiongate.geo.gate import sample, unanswered
 from regiongate.geo.staleness import UnknownWhenStale
 from regiongate.runtime.config import Geo
 from regiongate.runtime.files import Files, Part
+from regiongate.runtime.named import Named, UnreadableError
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 _LOG: Final = logging.getLogger(__name__)
 
-Make = Callable[[str, Callable[[Files, Database | None], Database]], Part[Database] | None]
-"""Makes a part, given its name and what loads it; None if it cannot be loaded."""
+Load = Callable[[Files, Database | None], Database]
+
+Make = Callable[[str, Load, Database | None], Part[Database] | None]
+"""Makes a part, given its name, what loads it and what it replaces; None if that cannot be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,14 @@ class Place:
         name: its path as it is written.
         path: its path.
         layout: where its records have what it is for, if that is said.
+        key: of the configuration, that names it.
     """
 
     role: Role
     name: str
     path: Path
     layout: Layout | None
+    key: documents.Path = ()
 
     def __str__(self) -> str:
         return f"{self.role} database {self.name}"
@@ -71,6 +77,8 @@ class InUse:
         match self.part.error:
             case None:
                 return ()
+            case UnreadableError():
+                return ("unreadable",)
             case DatabaseError() as error:
                 return error.objections
         return ("changing",)
@@ -96,7 +104,7 @@ class Databases:
 
     Args:
         written: the configuration.
-        base: the folder that paths are relative to.
+        config: the path of regiongate.yaml.
         before: what was in force so far; new files are held against it.
         make: makes a part of each.
 
@@ -105,20 +113,22 @@ class Databases:
         problems: why they cannot answer together; empty if they can, or if one is missing.
     """
 
-    def __init__(self, written: Geo, base: Path, before: Databases | None, make: Make) -> None:
+    def __init__(self, written: Geo, config: Path, before: Databases | None, make: Make) -> None:
         self._written = written
+        self._config = config
         earlier = {one.place.path: one.database for one in before.in_use} if before else {}
-        configured = places(written, base)
+        configured = places(written, config.parent)
         self.in_use: tuple[InUse, ...] = ()
         self._whole = False
         made = [
-            (place, make(str(place), partial(self._load, place, earlier.get(place.path))))
+            (place, make(str(place), partial(self._load, place), earlier.get(place.path)))
             for place in configured
         ]
         self.in_use = tuple(InUse(place, part) for place, part in made if part is not None)
         self._whole = len(self.in_use) == len(configured)
         self.problems = self._unanswered() if self._whole else []
         self._answering: dict[tuple[Database, ...], Locator] = {}
+        self._undecodable = before.undecodable if before else 0
 
     @property
     def parts(self) -> tuple[Part[Database], ...]:
@@ -158,28 +168,32 @@ class Databases:
         allowed = self._written.max_age
         return allowed is not None and datetime.now(UTC) - self.built > allowed
 
+    @property
+    def undecodable(self) -> int:
+        """How many look-ups have met a record that cannot be decoded, in these and earlier ones."""
+        return self._undecodable + sum(one.undecodable for one in self._answering.values())
+
     def locator(self) -> LocatorPort:
         """Return what locates clients now, with what staleness makes of it."""
         now = tuple(one.database for one in self.in_use)
         if now not in self._answering:
+            self._undecodable = self.undecodable
             self._answering = {now: self._together()}
         return aging(self._answering[now], self._written)
 
-    def _load(
-        self, place: Place, earlier: Database | None, files: Files, last: Database | None
-    ) -> Database:
+    def _load(self, place: Place, files: Files, last: Database | None) -> Database:
         written, now = self._written, datetime.now(UTC)
-        candidate = Database.open(
-            files.path(place.path), require_c_extension=written.require_c_extension
-        )
+        files.path(place.path)
+        path = Named(self._config, place.key, place.name).expect()
+        candidate = Database.open(path, require_c_extension=written.require_c_extension)
         gate = gate_of(place, written)
         # Until every database is there, they cannot answer together.
         if self._whole:
             answering = partial(self._together, place)
             gate = replace(gate, probes=probes_of(written), together=answering)
-        gate.check(candidate, now=now, in_use=last or earlier)
+        gate.check(candidate, now=now, in_use=last)
         _warn_of(candidate, place, written, now)
-        return candidate
+        return last if last and last.digest == candidate.digest else candidate
 
     def _together(self, at: Place | None = None, candidate: Database | None = None) -> Locator:
         """Return what answers from all databases, or with another in one place."""
@@ -201,9 +215,9 @@ def places(written: Geo, base: Path) -> list[Place]:
         base: the folder that paths are relative to.
     """
     return [
-        Place(role, file.path, base / file.path, file.layout_for(role))
+        Place(role, file.path, base / file.path, file.layout_for(role), key)
         for role in ROLES
-        for file in written.files(role)
+        for key, file in zip(written.keys(role), written.files(role), strict=False)
     ]
 
 

@@ -28,9 +28,10 @@ from regiongate.keys.strike_counter import PATIENCE, SharedCounter
 from regiongate.keys.strikes import StrikeCounter
 from regiongate.policy import Exemption, PolicySet
 from regiongate.runtime.background import Background
-from regiongate.runtime.config import ClientAddress, Keys, Settings, range_list
+from regiongate.runtime.config import ClientAddress, Keys, RangeFile, Settings, range_list
 from regiongate.runtime.databases import Databases
 from regiongate.runtime.files import Files, LoadError, Part, Reloaded, Unusable, reasons
+from regiongate.runtime.named import Named, UnreadableError
 
 SETTLE_SECONDS: Final = 0.05
 """A file that has not changed for so long is taken for written, when one is told to reload."""
@@ -47,6 +48,8 @@ AT_START: Final = (
     "shutdown",
 )
 """The sections of regiongate.yaml that a process goes by until it ends."""
+
+_STORE: Final = ("keys", "store")
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ class Configured:
 
     Args:
         settings: the configuration.
-        base: the folder that its paths are relative to.
+        config: its path.
         files: take note of what could not be used, so that all is tried again when it changes.
         used: what was in force so far; new databases are held against its, which stay where the
             configuration says the same of them.
@@ -91,33 +94,47 @@ class Configured:
     def __init__(
         self,
         settings: Settings,
-        base: Path,
+        config: Path,
         files: Files,
         used: Configured | None,
         reloaded: Reloaded = lambda _name, _done: None,
     ) -> None:
         self.settings = settings
+        self._config = config
         problems: list[str] = []
 
-        def part(name: str, load: Callable[[Files, Value | None], Value]) -> Part[Value] | None:
+        def part(
+            name: str, load: Callable[[Files, Value | None], Value], before: Value | None
+        ) -> Part[Value] | None:
             attempted = Files()
             try:
-                return Part(name, load, reloaded, attempted)
+                return Part(name, load, reloaded, attempted, before)
             except Unusable as error:
                 problems.extend(reasons(error))
                 for path in attempted.paths:
                     files.path(path)
                 return None
 
-        policies = part("policies", lambda files, _: _policies(files, base, settings.policy))
-        # What is remembered of a store is kept where it would be remembered the same way.
-        kept = used.keys.value if used and _store(used.settings) == _store(settings) else None
-        keys = part("keys", lambda files, last: _keys(files, base, settings.keys, last or kept))
-        proxies = part("proxies", lambda files, _: _proxies(files, base, settings.client_address))
+        policies = part(
+            "policies",
+            lambda files, last: _policies(files, config, settings.policy, last),
+            used.policies.value if used else None,
+        )
+        keys = part(
+            "keys",
+            lambda files, last: _keys(files, config, settings.keys, last),
+            # What is remembered of a store is kept where it would be remembered the same way.
+            used.keys.value if used and _store(used.settings) == _store(settings) else None,
+        )
+        proxies = part(
+            "proxies",
+            lambda files, last: _proxies(files, config, settings.client_address, last),
+            used.proxies.value if used else None,
+        )
         if used and used.settings.geo == settings.geo:
             databases = used.databases
         else:
-            databases = Databases(settings.geo, base, used.databases if used else None, part)
+            databases = Databases(settings.geo, config, used.databases if used else None, part)
             problems.extend(databases.problems)
             for database in databases.in_use if databases.problems else ():
                 files.path(database.place.path)
@@ -135,7 +152,8 @@ class Configured:
         try:
             yield from self.keys.value.store.exemptions()
         except StoreError as error:
-            raise LoadError([str(error)]) from None
+            store = Named(self._config, _STORE, "")
+            raise LoadError([str(store.problem(str(error)))]) from None
 
     @property
     def parts(self) -> tuple[Part[Any], ...]:
@@ -176,6 +194,7 @@ class State:
             "settings", lambda files, used: _configured(files, path, used, reloaded), reloaded
         )
         self._snapshot = self.configured.snapshot()
+        self._began_with = self.configured.settings
 
     @property
     def configured(self) -> Configured:
@@ -204,9 +223,12 @@ class State:
     def poll(self) -> None:
         """Take over the files that have changed and then held still."""
         with self._lock:
-            for part in (self._configured, *self.configured.parts):
-                if part.poll():
-                    self._snapshot = self.configured.snapshot()
+            before = self.configured
+            if self._configured.poll():
+                self._reconfigured(before)
+            for part in self.configured.parts:
+                if part in before.parts and part.poll():
+                    self._renewed(part)
 
     def reload(self) -> None:
         """Take over every file again, once none is being written to.
@@ -215,13 +237,39 @@ class State:
         """
         with self._lock:
             self._settle()
-            before = self.configured
-            self._configured.reload()
-            if self.configured is not before:
-                self._snapshot = self.configured.snapshot()
+            before, answering = self.configured, self._snapshot
+            if self._configured.reload():
+                self._reconfigured(before)
             for part in self.configured.parts:
                 if part in before.parts and part.reload():
-                    self._snapshot = self.configured.snapshot()
+                    self._renewed(part)
+            if self._snapshot is answering and not any(self.problems.values()):
+                _LOG.info("read again: every file says what is in force")
+
+    def _renewed(self, part: Part[Any]) -> None:
+        """Put a part in force, and say so."""
+        self._snapshot = self.configured.snapshot()
+        _LOG.info("in force from now on: the new %s", part.name)
+
+    def _reconfigured(self, before: Configured) -> None:
+        """Put a configuration in force; name the sections that are new, and the parts."""
+        old, new = before.settings, self.configured.settings
+        self._snapshot = self.configured.snapshot()
+        if changed := [one for one in _changed(old, new) if one not in AT_START]:
+            _LOG.info("in force from now on: the new settings (%s)", ", ".join(changed))
+        values = [part.value for part in before.parts]
+        for part in self.configured.parts:
+            if not any(part.value is value for value in values):
+                _LOG.info("in force from now on: the new %s", part.name)
+        self._say_what_needs_a_restart(old, new)
+
+    def _say_what_needs_a_restart(self, old: Settings, new: Settings) -> None:
+        """Say it where it is not what it was; this process goes by what it began with."""
+        before, now = (need_restart(self._began_with, one) for one in (old, new))
+        if now and now != before:
+            _LOG.warning("changes under %s need a restart", ", ".join(now))
+        elif before and not now:
+            _LOG.info("no change needs a restart any more")
 
     def _settle(self) -> None:
         """Wait until the files hold still, for a while; polling takes over what is late."""
@@ -238,16 +286,19 @@ def _configured(
     files: Files, path: Path, used: Configured | None, reloaded: Reloaded
 ) -> Configured:
     settings = check(parse(str(path), files.text(path)), Settings)
-    if used and (changed := need_restart(used.settings, settings)):
-        _LOG.warning("%s: changes under %s need a restart", path, ", ".join(changed))
     if used and settings == used.settings:
         return used  # Its parts are renewed on their own.
-    return Configured(settings, path.parent, files, used, reloaded)
+    return Configured(settings, path, files, used, reloaded)
 
 
 def need_restart(before: Settings, now: Settings) -> tuple[str, ...]:
     """Name the sections that have changed and that a process looks at when it starts."""
-    return tuple(one for one in AT_START if getattr(before, one) != getattr(now, one))
+    return tuple(one for one in _changed(before, now) if one in AT_START)
+
+
+def _changed(before: Settings, now: Settings) -> list[str]:
+    """Name the sections that are not the same, in the order they are written in."""
+    return [one for one in Settings.model_fields if getattr(before, one) != getattr(now, one)]
 
 
 def _store(settings: Settings) -> tuple[object, ...]:
@@ -255,33 +306,46 @@ def _store(settings: Settings) -> tuple[object, ...]:
     return keys.store, keys.cache, keys.lookup, keys.on_store_error
 
 
-def _policies(files: Files, base: Path, name: str) -> PolicySet:
-    path = base / name
+def _text(files: Files, named: Named) -> str:
+    """Read a file that the configuration names."""
+    files.path(named.path)
+    return files.text(named.expect())
+
+
+def _policies(files: Files, config: Path, name: str, used: PolicySet | None) -> PolicySet:
+    named = Named(config, ("policy",), name)
 
     def read(listed: str) -> str:
-        return files.path(path.parent / listed).read_text(encoding="utf-8")
+        return files.path(named.path.parent / listed).read_text(encoding="utf-8")
 
-    return policy.load(str(path), files.text(path), read)
-
-
-def _proxies(files: Files, base: Path, written: ClientAddress) -> tuple[Network, ...]:
-    def read(listed: str) -> tuple[Network, ...]:
-        return range_list.read(str(base / listed), files.text(base / listed))
-
-    return written.proxies(read)
+    found = policy.load(str(named.path), _text(files, named), read)
+    return used if used and used.digest == found.digest else found
 
 
-def _keys(files: Files, base: Path, written: Keys, used: KnownKeys | None) -> KnownKeys:
-    digester = written.digester(base, files.text)
+def _proxies(
+    files: Files, config: Path, written: ClientAddress, used: tuple[Network, ...] | None
+) -> tuple[Network, ...]:
+    def read(listed: RangeFile) -> tuple[Network, ...]:
+        named = Named(config, written.key_of(listed), listed.file)
+        return range_list.read(str(named.path), _text(files, named), listed.service)
+
+    found = written.proxies(read)
+    return used if used == found else found
+
+
+def _keys(files: Files, config: Path, written: Keys, used: KnownKeys | None) -> KnownKeys:
+    base = config.parent
+    digester = written.digester(lambda key, name: _text(files, Named(config, ("keys", key), name)))
     if written.store is None:
-        return KnownKeys(digester, file.EMPTY)
+        return _same(used, KnownKeys(digester, file.EMPTY))
     if written.store.startswith("file:"):
-        path = base / written.store.removeprefix("file:")
-        return KnownKeys(digester, file.load(str(path), files.text(path), digester))
+        named = Named(config, _STORE, written.store.removeprefix("file:"))
+        found = file.load(str(named.path), _text(files, named), digester)
+        return _same(used, KnownKeys(digester, found))
     if used is not None:
         # Another pepper, and the same store: what it remembers is by digests of either.
-        return replace(used, digester=digester)
-    _expect_store(files, base, written.store)
+        return used if used.digester == digester else replace(used, digester=digester)
+    _expect_store(files, config, written.store)
     source = opening.source(written.store, base)
     store = CachedStore(opening.name(written.store), source, written.limits())
     # An empty file in the place of one that is missing would make every key unknown.
@@ -290,10 +354,17 @@ def _keys(files: Files, base: Path, written: Keys, used: KnownKeys | None) -> Kn
     return KnownKeys(digester, store, (store, counter), counter)
 
 
-def _expect_store(files: Files, base: Path, url: str) -> None:
+def _same(used: KnownKeys | None, found: KnownKeys) -> KnownKeys:
+    """Return what is in force where a key file says nothing else."""
+    if used and (used.digester, used.store.version) == (found.digester, found.store.version):
+        return used
+    return found
+
+
+def _expect_store(files: Files, config: Path, url: str) -> None:
     """Expect the file of a store to be there before it is first used; later that is an outage."""
     try:
         # Watched while it is missing, so that it is tried again; its changes are no reloads.
-        opening.expect(url, base, files.path)
+        opening.expect(url, config.parent, files.path)
     except StoreError as error:
-        raise LoadError([str(error)]) from None
+        raise UnreadableError([Named(config, _STORE, url).problem(str(error))]) from None

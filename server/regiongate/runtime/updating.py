@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from regiongate.documents import DocumentError
 from regiongate.geo import Database, DatabaseError, Gate, Locator
@@ -22,10 +21,8 @@ from regiongate.geo.update.sources import Source, source
 from regiongate.geo.update.web import Credentials
 from regiongate.runtime import config
 from regiongate.runtime.config import Geo
+from regiongate.runtime.config.update import LICENSE_KEY
 from regiongate.runtime.databases import Place, gate_of, places, probes_of, together
-
-LICENSE_KEY: Final = "REGIONGATE_MAXMIND_LICENSE_KEY"
-"""The variable of the environment that may hold the licence key."""
 
 Renew = Callable[[Target, Source], Outcome]
 """The port: updates one database."""

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from regiongate import __version__
+from regiongate.documents import DocumentError
 from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.service import Authorization, Event
 from regiongate.geo import rehearsed
 from regiongate.keys.cache import CachedStore, Counts
-from regiongate.runtime import config, engines, tls, usage
+from regiongate.runtime import config, engines, needs, tls, usage
 from regiongate.runtime.background import kept_running
-from regiongate.runtime.files import LoadError
 from regiongate.runtime.limits import Calls
 from regiongate.runtime.parent import Post
 from regiongate.runtime.report import Report
@@ -90,8 +90,8 @@ class Worker:
         self._state = State(path, self._reloaded)
         self._settings = settings = self._state.configured.settings
         self._post = post or Post(0, settings.listen.grpc[0])
-        show, shown = self._address_privacy(path.parent)
-        self._log = self._decision_log(path.parent, show, closing)
+        show, shown = self._address_privacy(path)
+        self._log = self._decision_log(path, show, closing)
         self._wiring = Wiring(show, shown)
         self._engine = engines.choose(settings.engine, tls=settings.tls is not None)
         self._reloads = 0
@@ -102,7 +102,7 @@ class Worker:
         self._server = engines.Server(
             self._engine,
             self._calls.check,
-            tls.credentials(settings.tls, path.parent),
+            tls.credentials(settings.tls, path),
             streams=settings.limits.streams,
             socket_mode=settings.listen.socket_mode,
         )
@@ -140,6 +140,7 @@ class Worker:
         """Tell of this worker; may be called from any thread."""
         self._count_log()
         self._count_keys()
+        self._count_undecodable()
         return Report(
             worker=self._post.worker,
             pid=os.getpid(),
@@ -170,7 +171,7 @@ class Worker:
 
     # ------------------------------------------------------------------------- composition
 
-    def _address_privacy(self, base: Path) -> tuple[privacy.Privacy, str]:
+    def _address_privacy(self, path: Path) -> tuple[privacy.Privacy, str]:
         """Return how much of addresses is shown, and what that is called.
 
         Who keeps no decision log has not asked for addresses to be kept.
@@ -178,27 +179,19 @@ class Worker:
         written = self._settings.decision_log
         if written is None:
             return privacy.truncated, "truncated"
-        secret = b""
-        if written.hmac_key_file is not None:
-            secret = config.text(base / written.hmac_key_file).strip().encode()
-            if len(secret) < privacy.SECRET_BYTES:
-                expected = f"expected at least {privacy.SECRET_BYTES} bytes (got {len(secret)})"
-                raise LoadError([f"{base / written.hmac_key_file}: {expected}"])
-        return privacy.chosen(written.address, secret), written.address
+        return privacy.chosen(written.address, needs.secret(path, written)), written.address
 
     def _decision_log(
-        self, base: Path, address: privacy.Privacy, closing: ExitStack
+        self, path: Path, address: privacy.Privacy, closing: ExitStack
     ) -> DecisionLog | None:
         written = self._settings.decision_log
         if written is None:
             return None
-        path = None if written.path == STDOUT else base / written.path
+        file = None if written.path == STDOUT else path.parent / written.path
         try:
-            log = DecisionLog(path, written.sample_allowed, address)
+            log = DecisionLog(file, written.sample_allowed, address)
         except OSError as error:
-            raise LoadError(
-                [f"{path}: expected a file that can be written ({error.strerror})"]
-            ) from None
+            raise DocumentError([needs.unwritable(path, written, error)]) from None
         closing.callback(log.close, min(LOG_SECONDS, self._settings.shutdown.grace.total_seconds()))
         return log
 
@@ -340,6 +333,11 @@ class Worker:
 
     def _looked_up(self, seconds: float) -> None:
         self._tally.observe(metrics.KEY_STORE_DURATION, seconds)
+
+    def _count_undecodable(self) -> None:
+        """Copy what the databases have counted; a counter never goes back."""
+        row = self._tally.family(metrics.UNDECODABLE).setdefault((), [0.0])
+        row[0] = max(row[0], self._state.configured.databases.undecodable)
 
     def _count_log(self) -> None:
         """Copy what the log has counted; it counts in its own thread."""

@@ -76,6 +76,10 @@ UPDATES: Final = Family(
     "Attempts at a newer database: updated, current or failed.",
     ("file", "result"),
 )
+UNDECODABLE: Final = Family(
+    "regiongate_database_undecodable_lookups",
+    "Look-ups that met a record that cannot be decoded, and took it for absent.",
+)
 RESTARTS: Final = Family(
     "regiongate_worker_restarts", "Times a worker was started again.", ("worker",)
 )
@@ -99,6 +103,7 @@ COUNTERS: Final = (
     LOG_LINES,
     RELOADS,
     UPDATES,
+    UNDECODABLE,
     RESTARTS,
     KEY_CACHE,
     KEY_STORE_ERRORS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -76,6 +77,11 @@ def test_a_key_that_somebody_has(run: Run, tmp_path: Path) -> None:
     assert shown(run, "c")["digest"] == Digester().write(digest("c"))
 
 
+EXEMPT = (
+    *("exempt", "a", "--exemption", "EX", "--rule", "*"),
+    *("--why", "w", "--ticket", "T", "--approved-by", "b"),
+)
+
 REFUSED = {
     "an id twice": (("add", "a"), "", 1, "a: expected an id that is new"),
     "a key twice": (
@@ -119,7 +125,10 @@ REFUSED = {
         ("add", "b", "--allowed-countries", "UK"),
         "",
         2,
-        "--allowed-countries[0]: expected an ISO 3166 code such as FR or UA-43 (got 'UK')",
+        (
+            "--allowed-countries: expected an ISO 3166 code such as FR or UA-43 (got 'UK');"
+            " did you mean GB?"
+        ),
     ),
     "no organisation": (
         ("add", "b", "--org", "nobody"),
@@ -129,7 +138,7 @@ REFUSED = {
     ),
     "nobody": (("suspend", "b"), "", 1, "b: expected a key that is there"),
     "no such organisation": (
-        ("org", "set", "nobody"),
+        ("org", "set", "nobody", "--plan", "gold"),
         "",
         1,
         "nobody: expected an organisation that is there",
@@ -138,7 +147,75 @@ REFUSED = {
         ("exempt", "a", "--exemption", "EX", "--rule", "*"),
         "",
         2,
-        "--exemptions[0].ticket: expected this key, got nothing",
+        "--ticket: expected this option, got nothing",
+    ),
+    "an exemption without a reason": (
+        ("exempt", "a", "--exemption", "EX", "--rule", "*"),
+        "",
+        2,
+        "--why: expected 1 or more characters (got '')",
+    ),
+    "an exemption with a date that is none": (
+        (*EXEMPT, "--ends", "2030-1-1"),
+        "",
+        2,
+        "--ends: expected a date such as 2024-07-09T00:00:00Z (got '2030-1-1')",
+    ),
+    "an exemption with a date somewhere on Earth": (
+        (*EXEMPT, "--ends", "2030-01-01"),
+        "",
+        2,
+        "--ends: expected a date with an offset from UTC (got 2030-01-01T00:00:00)",
+    ),
+    "an exemption that ends before it begins": (
+        (*EXEMPT, "--ends", "2030-01-01T00:00:00Z", "--begins", "2030-01-01T01:00:00+01:00"),
+        "",
+        2,
+        "Error: --ends: expected a moment after --begins (got 2030-01-01T00:00:00Z)",
+    ),
+    "an exemption with a name that is none": (
+        (*EXEMPT, "--ends", "2030-01-01T00:00:00Z", "--exemption", "E X"),
+        "",
+        2,
+        "--exemption: expected text that matches ^[A-Za-z0-9][A-Za-z0-9_.:@/-]*$ (got 'E X')",
+    ),
+    "an exemption in no country": (
+        (*EXEMPT, "--ends", "2030-01-01T00:00:00Z", "--countries", "FR,XX"),
+        "",
+        2,
+        "--countries: expected an ISO 3166 code such as FR or UA-43 (got 'XX')",
+    ),
+    "an id that is none": (
+        ("add", "b c"),
+        "",
+        2,
+        "ID: expected text that matches ^[A-Za-z0-9][A-Za-z0-9_.:@/-]*$ (got 'b c')",
+    ),
+    "an id of an organisation that is none": (
+        ("org", "add", "b c"),
+        "",
+        2,
+        "ID: expected text that matches ^[A-Za-z0-9][A-Za-z0-9_.:@/-]*$ (got 'b c')",
+    ),
+    "no change": (
+        ("set", "a"),
+        "",
+        2,
+        (
+            "Error: expected something to change: --org, --display, --not-before, --expires,"
+            " --plan, --home-country, --billing-country, --hq-country, --ownership-countries,"
+            " --allowed-countries, --denied-countries, --label or --clear"
+        ),
+    ),
+    "no change of an organisation": (
+        ("org", "set", "acme", "--why", "a new contract"),
+        "",
+        2,
+        (
+            "Error: expected something to change: --name, --plan, --home-country,"
+            " --billing-country, --hq-country, --ownership-countries, --allowed-countries,"
+            " --denied-countries, --label or --clear"
+        ),
     ),
     "no exemption": (
         ("exempt", "a", "--exemption", "EX", "--remove"),
@@ -290,7 +367,7 @@ SAID = f"""\
 2: digest: expected sha256: or hmac-sha256: and 64 hexadecimal digits
 3: c: expected a digest that no other key has, and another one has it
 4: expected either a key or its digest
-5: allowed_countries[0]: expected an ISO 3166 code such as FR or UA-43 (got 'UK')
+5: allowed_countries[0]: expected an ISO 3166 code such as FR or UA-43 (got 'UK'); did you mean GB?
 5: plam: expected no key of this name; did you mean plan?
 6: f: expected an organisation that is there (got nobody)
 7: acme.status: expected no key of this name here
@@ -327,6 +404,27 @@ def test_import_and_replace(run: Run, tmp_path: Path) -> None:
     run("import", str(path), "--replace", "--why", "a new contract")
     assert shown(run, "a")["plan"] == "silver"
     assert "a new contract" in run("history", "a").stdout
+
+
+def test_an_exemption_that_is_most_likely_not_meant_is_told(run: Run, tmp_path: Path) -> None:
+    """One that has ended, and one from a rule that the configured policy does not have."""
+    run("add", "a")
+    assert run(*EXEMPT, "--ends", "2020-01-01T00:00:00Z").stderr.splitlines() == [
+        "warning: --ends: 2020-01-01T00:00:00+00:00 is over: it lifts nothing any more",
+        "a: 1 exemption",
+    ]
+    config = ("-c", str(deployment.deploy(tmp_path)))
+    ends = ("--ends", "2999-01-01T00:00:00Z")
+    slip = run(*EXEMPT, *ends, "--rule", "unsuported-region", *config, "--json")
+    told = f"no rule of {tmp_path}/policy.yaml is called unsuported-region"
+    assert slip.stderr == f"warning: --rule: {told}; did you mean unsupported-region?\n"
+    assert json.loads(slip.stdout)["exemptions"][0]["rule"] == "unsuported-region"
+    other = run(*EXEMPT, *ends, "--rule", "mine", *config)
+    assert other.stderr.splitlines()[0].endswith("is called mine")
+    for rule in ("*", "unsupported-region", "old-path"):
+        assert run(*EXEMPT, *ends, "--rule", rule, *config).stderr == "a: 1 exemption\n"
+    (tmp_path / "policy.yaml").unlink()
+    assert run(*EXEMPT, *ends, "--rule", "mine", *config).stderr == "a: 1 exemption\n"
 
 
 def test_verify(run: Run) -> None:
@@ -454,7 +552,7 @@ def test_a_store_that_is_missing_is_told(tmp_path: Path) -> None:
     found = command("explain", *config, "--ip", deployment.FRANCE, "--key", "-", given=SECRET)
     assert found.exit_code == 2
     said = f"{tmp_path}/keys.db: expected a file that is there (No such file or directory)\n"
-    assert found.stderr == said
+    assert found.stderr == f"{tmp_path}/regiongate.yaml:11: keys.store: {said}"
 
 
 MAKES_NOTHING: dict[str, tuple[str, ...]] = {
@@ -500,6 +598,76 @@ def test_what_brings_something_new_makes_the_file(
     found = command("keys", *arguments, "--store", f"sqlite:///{tmp_path}/new.db")
     assert found.exit_code == 0, found.output
     assert (tmp_path / "new.db").is_file()
+
+
+IN_VAIN: dict[str, tuple[tuple[str, ...], str, int]] = {
+    "a dry run": (("import", "-", "--format", "jsonl", "--dry-run"), '{"id": "a", "key": "k"}', 0),
+    "a bad line": (("import", "-", "--format", "jsonl"), '{"id": "a", "key": "k"}\noops', 1),
+    "no key": (("add", "a", "--key"), "", 2),
+    "no country": (("add", "a", "--allowed-countries", "UK"), "", 2),
+    "no such organisation": (("add", "a", "--org", "nobody"), "", 1),
+    "an organisation that is none": (("org", "add", "a b"), "", 2),
+}
+
+
+@pytest.mark.parametrize(("arguments", "given", "code"), IN_VAIN.values(), ids=IN_VAIN)
+def test_what_adds_nothing_makes_no_file(
+    tmp_path: Path, arguments: tuple[str, ...], given: str, code: int
+) -> None:
+    """In an empty store every key would be unknown; what is there already stays as it is."""
+    folder = tmp_path / "stores"
+    folder.mkdir()
+    found = command("keys", *arguments, "--store", f"sqlite:///{folder}/new.db", given=given)
+    assert found.exit_code == code, found.output
+    assert list(folder.iterdir()) == []
+
+
+def test_a_new_store_is_whole_when_it_is_there(tmp_path: Path) -> None:
+    """Nothing is left beside it, and commands go on with it; it is read as any other."""
+    store = ("--store", f"sqlite:///{tmp_path}/new.db")
+    assert command("keys", "add", "a", "--key", *store, given=SECRET).exit_code == 0
+    assert [one.name for one in tmp_path.iterdir()] == ["new.db"]
+    assert command("keys", "add", "b", *store).exit_code == 0
+    assert command("keys", "verify", *store).output == f"{store[1]}: as it should be\n"
+
+
+def test_a_store_that_somebody_makes_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later one adds nothing, and says so."""
+    path = tmp_path / "new.db"
+
+    def meanwhile() -> str:
+        path.write_text("of somebody else")
+        return "rg_new"
+
+    monkeypatch.setattr(minting, "mint", meanwhile)
+    found = command("keys", "add", "a", "--store", f"sqlite:///{path}")
+    why = "expected no file yet (somebody else has made it meanwhile); try again"
+    assert (found.exit_code, found.stderr.splitlines()[-1]) == (2, f"{path}: {why}")
+    assert path.read_text() == "of somebody else"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_links_a_new_store_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems have none."""
+
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", link)
+    assert command("keys", "add", "a", "--store", f"sqlite:///{tmp_path}/new.db").exit_code == 0
+    assert [one.name for one in tmp_path.iterdir()] == ["new.db"]
+
+
+def test_a_store_in_no_folder_is_told(tmp_path: Path) -> None:
+    """The folder is nobody's to guess."""
+    store = f"sqlite:///{tmp_path}/missing/new.db"
+    found = command("keys", "add", "a", "--store", store)
+    why = "expected a folder that can be written to (No such file or directory)"
+    assert (found.exit_code, found.output) == (2, f"{tmp_path}/missing/new.db: {why}\n")
 
 
 def test_numbers_of_one(tmp_path: Path) -> None:

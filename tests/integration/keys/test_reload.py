@@ -68,9 +68,8 @@ def test_a_store_that_is_missing_is_refused(tmp_path: Path) -> None:
     config = deployment.deploy(tmp_path, keys=KEYS)
     with pytest.raises(LoadError) as refused:
         State(config)
-    assert refused.value.problems == (
-        f"{tmp_path}/keys.db: expected a file that is there (No such file or directory)",
-    )
+    why = f"{tmp_path}/keys.db: expected a file that is there (No such file or directory)"
+    assert refused.value.problems == (f"{config}:11: keys.store: {why}",)
     assert not (tmp_path / "keys.db").exists()
 
 
@@ -83,7 +82,7 @@ def test_a_new_store_that_is_missing_is_not_taken_over(config: Path) -> None:
     assert state.snapshot().keys is before
     later = config.parent / "later.db"
     said = f"{later}: expected a file that is there (No such file or directory)"
-    assert state.problems["settings"] == said
+    assert state.problems["settings"] == f"{config}:11: keys.store: {said}"
     seed(f"sqlite:///{later}", "a").close()
     for _ in range(2):
         state.poll()

@@ -97,6 +97,7 @@ COUNTED = {
     "lines": (("decision_log_lines_total", {"result": "written"}), 2 * len(ASKED)),
     "policies": (("policy_info", {}), 2),
     "build": (("build_info", {}), 1),
+    "undecodable": (("database_undecodable_lookups_total", {}), 0),
     "in flight": (("checks_in_flight", {}), 0),
 }
 

@@ -54,9 +54,9 @@ def test_the_address_is_written_in_the_form_that_is_asked_for(
         ({"address": "full", "hmac_key_file": "secret"}, "expected hmac_key_file exactly where"),
         (
             {"address": "hmac", "hmac_key_file": "short"},
-            "short: expected at least 16 bytes (got 2)",
+            "decision_log.hmac_key_file: {folder}/short: expected at least 16 bytes (got 2)",
         ),
-        ({"address": "hmac", "hmac_key_file": "none"}, "none:1: expected a readable file"),
+        ({"address": "hmac", "hmac_key_file": "none"}, "none: expected a readable file"),
     ],
 )
 def test_a_secret_that_is_missing_or_short_is_told(
@@ -69,4 +69,4 @@ def test_a_secret_that_is_missing_or_short_is_told(
         [*COMMAND, config], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert ended.returncode == 2
-    assert said in ended.stderr
+    assert said.format(folder=tmp_path) in ended.stderr

@@ -594,6 +594,55 @@ def test_calls_that_go_elsewhere_are_told_with_both_addresses() -> None:
     )
 
 
+def google(uri: str) -> Change:
+    """Have Envoy call with Google's gRPC library, which knows no clusters."""
+
+    def change(wiring: Wiring) -> None:
+        del wiring.calls["envoy_grpc"]
+        wiring.calls["google_grpc"] = {"target_uri": uri, "stat_prefix": "ext_authz"}
+
+    return change
+
+
+def endless(kind: str) -> Change:
+    """Take the endpoints out of the cluster."""
+
+    def change(wiring: Wiring) -> None:
+        wiring.cluster.pop("load_assignment")
+        wiring.cluster["type"] = kind
+
+    return change
+
+
+NOT_COMPARED: dict[str, tuple[Change, str]] = {
+    "google_grpc": (
+        google("dns:///regiongate:9191"),
+        "calls go to dns:///regiongate:9191 over google_grpc",
+    ),
+    "EDS": (
+        endless("EDS"),
+        "the endpoints of the cluster regiongate are discovered while Envoy runs (EDS)",
+    ),
+    "no endpoints": (
+        endless("ORIGINAL_DST"),
+        "the cluster regiongate has no endpoints in what was given",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "called"), NOT_COMPARED.values(), ids=NOT_COMPARED)
+def test_what_cannot_be_compared_is_said(change: Change, called: str) -> None:
+    """Silence would be taken for: it fits. Without listen.grpc there is nothing to compare."""
+    expected = replace(EXPECTED, listen=("127.0.0.1:9191", "127.0.0.1:9192"))
+    told = "it could not be compared with listen.grpc (127.0.0.1:9191, 127.0.0.1:9192)"
+    for form in changed(change).forms():
+        findings = [one for one in found(form, expected) if one.name == "endpoints-not-compared"]
+        assert [(one.severity, one.what) for one in findings] == [
+            (Severity.UNKNOWN, f"{called}: {told}")
+        ]
+        assert "endpoints-not-compared" not in {one.name for one in found(form, EXPECTED)}
+
+
 NO_CONFIGURATIONS: tuple[Any, ...] = (
     {"version": 1, "policies": {"default": {}}},
     {"listen": {"admin": "x:1"}},

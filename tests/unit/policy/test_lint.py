@@ -105,6 +105,39 @@ MISTAKES = {
         default(rule("r", "key.found", "deny: {reason: odd, message: no}")),
         [],
     ),
+    "names of headers in capitals": (
+        default(", ".join([
+            rule("a", 'request.headers["X-Api-Key"] == ""'),
+            rule("b", '"User-Agent" in request.headers && "x-ok" in request.headers'),
+            rule("c", "has(request.headers.Cookie) && request.headers.Cookie == 'X-Y'"),
+        ])),
+        [
+            ("policies.default.rules[0].when: there is no header X-Api-Key: their names are in"
+             " lower case; write x-api-key"),
+            ("policies.default.rules[1].when: there is no header User-Agent: their names are in"
+             " lower case; write user-agent"),
+            ("policies.default.rules[2].when: there is no header Cookie: their names are in"
+             " lower case; write cookie"),
+        ],
+    ),
+    "countries that are none": (
+        default(", ".join([
+            rule("a", 'source.country == "UK" || "GB" == source.country'),
+            rule("b", '"EL" != key.home_country && source.country != ""'),
+            rule("c", 'source.country in ["FR", "UA-43", "usa"]'),
+            rule("d", 'key.plan == "UK" || request.host in ["UK"] || source.country == key.plan'),
+        ])),
+        [
+            ("policies.default.rules[0].when: source.country is never UK: it is an ISO 3166-1"
+             " code such as FR; did you mean GB?"),
+            ("policies.default.rules[1].when: key.home_country is never EL: it is an ISO 3166-1"
+             " code such as FR; did you mean GR?"),
+            ("policies.default.rules[2].when: source.country is never UA-43: it is an ISO 3166-1"
+             " code such as FR"),
+            ("policies.default.rules[2].when: source.country is never usa: it is an ISO 3166-1"
+             " code such as FR; did you mean US?"),
+        ],
+    ),
 }  # fmt: skip
 
 

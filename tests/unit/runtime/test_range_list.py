@@ -2,6 +2,7 @@
 
 from ipaddress import ip_network
 
+import orjson
 import pytest
 
 from regiongate.documents import DocumentError
@@ -77,4 +78,86 @@ def test_every_bad_line_is_told_with_its_number(text: str, problems: list[str]) 
     """All of them at once, cut to what a person reads; and a list of nobody is one, too."""
     with pytest.raises(DocumentError) as caught:
         range_list.read("cdn.txt", text)
+    assert list(map(str, caught.value.problems)) == problems
+
+
+AWS = {
+    "syncToken": "1700000000",
+    "createDate": "2023-11-14-22-13-20",
+    "prefixes": [
+        {"ip_prefix": "192.0.2.0/24", "region": "GLOBAL", "service": "AMAZON"},
+        {"ip_prefix": "192.0.2.0/25", "region": "GLOBAL", "service": "CLOUDFRONT"},
+        {"ip_prefix": "198.51.100.0/24", "region": "eu-west-1", "service": "EC2"},
+    ],
+    "ipv6_prefixes": [
+        {"ipv6_prefix": "2001:db8::/48", "region": "GLOBAL", "service": "CLOUDFRONT"},
+        {"ipv6_prefix": "2001:db8:1::/48", "region": "eu-west-1", "service": "EC2"},
+    ],
+}
+"""The form of https://ip-ranges.amazonaws.com/ip-ranges.json, with made-up ranges."""
+
+
+@pytest.mark.parametrize("option", [None, orjson.OPT_INDENT_2], ids=["one line", "many lines"])
+def test_a_service_of_aws(option: int | None) -> None:
+    """Its ranges of both versions, and nobody else's."""
+    text = orjson.dumps(AWS, option=option).decode()
+    read = range_list.read("aws.json", text, "CLOUDFRONT")
+    assert read == (ip_network("192.0.2.0/25"), ip_network("2001:db8::/48"))
+
+
+def aws(*prefixes: object, **more: object) -> str:
+    """Return a file of AWS's form with entries of CLOUDFRONT."""
+    entries = [{"ip_prefix": one, "service": "CLOUDFRONT"} for one in prefixes]
+    return orjson.dumps(
+        {"prefixes": entries, "ipv6_prefixes": [], **more}, option=orjson.OPT_INDENT_2
+    ).decode()
+
+
+FORM = "aws.json:1: expected the form of AWS's ip-ranges.json (got another)"
+OTHER = (
+    "aws.json:1: expected AWS's ip-ranges.json, as a service is named for it (got something else)"
+)
+NO_SERVICE = {
+    "no service is named": (
+        orjson.dumps(AWS).decode(),
+        None,
+        ["aws.json:1: expected a service of AMAZON, CLOUDFRONT, EC2 (none is named)"],
+    ),
+    "another service": (
+        orjson.dumps(AWS).decode(),
+        "CLOUDFORNT",
+        ["aws.json:1: expected a service of AMAZON, CLOUDFRONT, EC2 (got CLOUDFORNT)"],
+    ),
+    "nothing in it": (
+        aws(),
+        "CLOUDFRONT",
+        ["aws.json:1: expected a service of any name (got CLOUDFRONT)"],
+    ),
+    "bad ranges": (
+        aws("192.0.2.0/24", "192.0.2.1/24", 7),
+        "CLOUDFRONT",
+        [
+            f"aws.json:8: {RANGE} (192.0.2.1/24 has host bits set)",
+            f"aws.json:12: {RANGE} ('7' does not appear to be an IPv4 or IPv6 network)",
+        ],
+    ),
+    "one that breaks off": (
+        aws("192.0.2.0/24")[:-3],
+        "CLOUDFRONT",
+        ["aws.json:8: expected JSON (unexpected end of data)"],
+    ),
+    "another form": ('{"addresses": ["192.0.2.0/24"]}', "CLOUDFRONT", [FORM]),
+    "other things in it": (aws(prefixes=["192.0.2.0/24"]), "CLOUDFRONT", [FORM]),
+    "a list of lines": ("192.0.2.0/24", "CLOUDFRONT", [OTHER]),
+    "a JSON list": ('["192.0.2.0/24"]', "CLOUDFRONT", [OTHER]),
+}
+
+
+@pytest.mark.parametrize(("text", "service", "problems"), NO_SERVICE.values(), ids=NO_SERVICE)
+def test_ranges_of_aws_are_those_of_a_service(
+    text: str, service: str | None, problems: list[str]
+) -> None:
+    """All of them together are anybody's who rents a machine, and whom nobody means to trust."""
+    with pytest.raises(DocumentError) as caught:
+        range_list.read("aws.json", text, service)
     assert list(map(str, caught.value.problems)) == problems

@@ -13,8 +13,9 @@ from regiongate.geo.database import Database, DatabaseError
 from regiongate.geo.update.errors import UpdateError
 from regiongate.geo.update.renew import Outcome
 from regiongate.runtime.config import Geo
+from regiongate.runtime.config.update import LICENSE_KEY
 from regiongate.runtime.report import Report, Summary
-from regiongate.runtime.updating import LICENSE_KEY, Account, gates, ordered
+from regiongate.runtime.updating import Account, gates, ordered
 from regiongate.telemetry.metrics import UPDATES, Tally
 from tests import databases
 

@@ -59,6 +59,16 @@ def test_the_form_fits_the_reader(
     assert line.count("\n") == 1
 
 
+@pytest.mark.parametrize("library", ["asyncio", "grpc", "grpc._cython.cygrpc", "pygrpc_native"])
+def test_what_a_library_says_has_the_same_form(library: str) -> None:
+    """And says which library it is."""
+    stream = io.StringIO()
+    logs.configure("json", stream=stream)
+    logging.getLogger(library).error("no %s", "luck")
+    read = json.loads(stream.getvalue())
+    assert (read["logger"], read["level"], read["message"]) == (library, "error", "no luck")
+
+
 def test_an_object_holds_what_a_machine_asks_for() -> None:
     """Time, level, who says it, what, and which worker; an exception stays in its line."""
     stream = io.StringIO()

@@ -31,8 +31,9 @@ from regiongate.geo.update.catalogue import role, vendor
 from regiongate.geo.update.fetch import Web
 from regiongate.geo.update.renew import Outcome, Target, renew
 from regiongate.geo.update.sources import Source
+from regiongate.runtime.config.update import LICENSE_KEY
 from regiongate.runtime.parent import end_with_parent
-from regiongate.runtime.updating import LICENSE_KEY, Account, Order, ordered
+from regiongate.runtime.updating import Account, Order, ordered
 
 _STOP_SECONDS: Final = 5.0
 

@@ -6,10 +6,10 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -23,6 +23,7 @@ from regiongate.keys.extraction import Extractor, FromHeader
 from regiongate.keys.register import Conflict, Note, Register
 from regiongate.keys.stores import StoreError, opening
 from regiongate.runtime import config as configuration
+from regiongate.runtime.named import Named
 
 USAGE = 2
 
@@ -37,12 +38,14 @@ class Access:
     Attributes:
         name: of the store, without a password.
         extractors: where requests carry keys.
+        policy: the path of the configured policy; None without a configuration.
     """
 
     name: str
     register: Register
     digester: Digester
     extractors: Sequence[Extractor]
+    policy: Path | None = None
 
 
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,6 +104,11 @@ def print_json(value: Any) -> None:
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
 
+def warn(message: str) -> None:
+    """Say what is allowed and most likely not meant."""
+    click.echo(f"warning: {message}", err=True)
+
+
 def read_key(*, given: bool, file: Any) -> str | None:
     """Read a key from a file, a prompt or standard input; never from the command line.
 
@@ -131,13 +139,21 @@ def _opened(config: Path, store: str | None, *, create: bool) -> Iterator[Access
         opening.check(url)
     except ValueError as error:
         fail(f"--store: {error}", USAGE)
-    digester = keys.digester(config.parent, configuration.text) if keys else Digester()
+    digester = keys.digester(partial(_text, config)) if keys else Digester()
     extractors = tuple(one.extractor() for one in keys.extract) if keys else ()
-    register = opening.register(url, base, create=create)
-    try:
-        yield Access(opening.name(url), register, digester, extractors or _USUAL)
-    finally:
-        register.close()
+    policy = config.parent / settings.policy if settings else None
+    with _register(url, base, create=create) as register:
+        yield Access(opening.name(url), register, digester, extractors or _USUAL, policy)
+
+
+def _register(url: str, base: Path, *, create: bool) -> AbstractContextManager[Register]:
+    if create:
+        return opening.beginning(url, base)
+    return closing(opening.register(url, base, create=False))
+
+
+def _text(config: Path, key: str, name: str) -> str:
+    return configuration.text(Named(config, ("keys", key), name).expect())
 
 
 def _who() -> str:

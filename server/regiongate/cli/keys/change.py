@@ -34,6 +34,7 @@ def set_(
 ) -> None:
     """Say something else about the key called ID; what is not named stays."""
     changes = fields.given(said)
+    fields.expect_change(changes, cleared)
 
     def edit(key: KeyModel) -> KeyModel:
         before = orjson.loads(entries.write(key))

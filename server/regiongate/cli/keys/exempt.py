@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,9 +14,13 @@ import orjson
 from regiongate.cli import options
 from regiongate.cli.keys import access, fields
 from regiongate.cli.keys.access import Access
+from regiongate.documents import DocumentError, check
 from regiongate.keys import entries
-from regiongate.keys.entries import KeyModel, OrganisationModel
+from regiongate.keys.entries import ExemptionModel, KeyModel, OrganisationModel
 from regiongate.keys.register import Note, change_key, change_organisation
+from regiongate.policy.exemptions import EVERY_RULE
+from regiongate.policy.schema import PolicyFile
+from regiongate.runtime import config as configuration
 
 
 @click.command()
@@ -49,6 +57,7 @@ def exempt(  # noqa: PLR0913 an option each
     if countries is not None:
         written["countries"] = countries.replace(",", " ").split()
     new = [] if remove else [{"id": exemption, "why": note.why, **written}]
+    _expect_order(written)
 
     def edited(entry: KeyModel | OrganisationModel) -> dict[str, Any]:
         before: dict[str, Any] = orjson.loads(entries.write(entry))
@@ -66,8 +75,47 @@ def exempt(  # noqa: PLR0913 an option each
     if changed is None:
         kind = "an organisation" if of_organisation else "a key"
         access.fail(f"{id}: expected {kind} that is there")
+    for one in changed.exemptions:
+        if one.id == exemption:
+            _warn_of(one, store.policy, note.at)
     if as_json:
         access.print_json(orjson.loads(entries.write(changed)))
     else:
         count = len(changed.exemptions)
         click.echo(f"{id}: {count} exemption{'s' * (count != 1)}", err=True)
+
+
+def _expect_order(written: Mapping[str, Any]) -> None:
+    """Refuse an exemption that would end before it begins.
+
+    Raises:
+        click.UsageError: it would.
+    """
+    if not {"begins", "ends"} <= written.keys():
+        return
+    try:
+        begins, ends = (datetime.fromisoformat(written[one]) for one in ("begins", "ends"))
+    except ValueError:
+        return  # What it should be is said with everything else.
+    if begins.tzinfo and ends.tzinfo and begins >= ends:
+        raise click.UsageError(f"--ends: expected a moment after --begins (got {written['ends']})")
+
+
+def _warn_of(exemption: ExemptionModel, policy: Path | None, now: datetime) -> None:
+    if exemption.ends <= now:
+        access.warn(f"--ends: {exemption.ends.isoformat()} is over: it lifts nothing any more")
+    rules = _rules(policy) if policy else None
+    if rules is None or exemption.rule in {EVERY_RULE, *rules}:
+        return
+    close = difflib.get_close_matches(exemption.rule, rules, n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    access.warn(f"--rule: no rule of {policy} is called {exemption.rule}{meant}")
+
+
+def _rules(path: Path) -> set[str] | None:
+    """Return the names of a policy's rules; None where it cannot be read."""
+    try:
+        written = check(configuration.document(path), PolicyFile)
+    except DocumentError:
+        return None
+    return {rule.name for policy in written.policies.values() for rule in policy.rules}

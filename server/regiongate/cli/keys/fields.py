@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from regiongate.keys.entries import KeyFile, KeyModel, OrganisationModel
 
 _LISTS: Final = ("ownership_countries", "allowed_countries", "denied_countries")
 _PLAIN: Final = ("plan", "home_country", "billing_country", "hq_country")
+_OWN: Final = ("org", "name", "display", "not_before", "expires", "label")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -102,14 +104,34 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def expect_change(changes: Mapping[str, Any], cleared: tuple[str, ...]) -> None:
+    """Refuse to set nothing, and say what can be set.
+
+    Raises:
+        click.UsageError: nothing was said.
+    """
+    if changes or cleared:
+        return
+    command = click.get_current_context().command
+    named = {f"--{name.replace('_', '-')}" for name in (*_PLAIN, *_LISTS, *_OWN)}
+    options = [one.opts[0] for one in command.params if one.opts[0] in named]
+    raise click.UsageError(f"expected something to change: {', '.join(options)} or --clear")
+
+
 def key(values: Mapping[str, Any]) -> KeyModel:
     """Make a key of fields, or say what is wrong with them and end."""
-    return _checked({"version": 1, "keys": [values]}).keys[0]
+    return _checked({"version": 1, "keys": [values]}, "keys[0]").keys[0]
 
 
-def organisation(values: Mapping[str, Any]) -> OrganisationModel:
-    """Make an organisation of fields, or say what is wrong with them and end."""
-    return _checked({"version": 1, "organisations": {"it": values}}).organisations["it"]
+def organisation(values: Mapping[str, Any], name: str = "it") -> OrganisationModel:
+    """Make an organisation of fields, or say what is wrong with them and end.
+
+    Args:
+        values: the fields.
+        name: the id of one that is new, which is checked as well.
+    """
+    file = _checked({"version": 1, "organisations": {name: values}}, f"organisations.{name}")
+    return file.organisations[name]
 
 
 def changed(
@@ -129,14 +151,39 @@ def changed(
     return {**kept, **changes, **({"labels": labels} if labels or "labels" in kept else {})}
 
 
-def _checked(values: Any) -> KeyFile:
+def _checked(values: Any, place: str) -> KeyFile:
+    """Check a key file of one entry, or say what is wrong with that and end.
+
+    Args:
+        values: of the file.
+        place: where in it the entry is.
+    """
     try:
         return check(Document("", values, None), KeyFile)
     except DocumentError as error:
         for problem in error.problems:
-            path = problem.path.rpartition("keys[0].")[2].rpartition("organisations.it.")[2]
-            click.echo(f"--{path.replace('_', '-')}: {problem.message}", err=True)
+            path = problem.path.removeprefix(place).removeprefix(".")
+            message = problem.message.replace("expected this key", "expected this option")
+            click.echo(f"{_typed(path)}: {message}", err=True)
         fail("nothing was changed", USAGE)
+
+
+def _typed(path: str) -> str:
+    """Name the option or argument that a field of an entry was typed as.
+
+    Args:
+        path: of the field in the entry. Of exemptions only a new one can be wrong.
+    """
+    of_exemption = _EXEMPTION.match(path)
+    name = path[of_exemption.end() :] if of_exemption else path
+    field = re.split(r"[.\[]", name)[0]
+    if field in {"id", ""}:
+        return "--exemption" if of_exemption else "ID"
+    return f"--{_SINGULAR.get(field, field).replace('_', '-')}"
+
+
+_EXEMPTION: Final = re.compile(r"exemptions\[\d+\]\.")
+_SINGULAR: Final = {"labels": "label"}
 
 
 def _with(function: Callable[..., Any], added: tuple[Decorator, ...]) -> Callable[..., Any]:

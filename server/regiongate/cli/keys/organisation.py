@@ -37,7 +37,7 @@ def add(
     **said: Any,
 ) -> None:
     """Add an organisation called ID."""
-    entry = fields.organisation(fields.given(said))
+    entry = fields.organisation(fields.given(said), id)
     _commit(store, note, Change(kind=Kind.ORGANISATION, id=id, revision=0, entry=entry))
     _say(id, entry, as_json=as_json)
 
@@ -59,6 +59,7 @@ def set_(
 ) -> None:
     """Say something else about the organisation called ID; it holds for all its keys."""
     changes = fields.given(said)
+    fields.expect_change(changes, cleared)
 
     def edit(entry: OrganisationModel) -> OrganisationModel:
         before = orjson.loads(entries.write(entry))

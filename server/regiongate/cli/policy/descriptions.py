@@ -91,7 +91,12 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "ClientAddress.accept": (
         "With xff and header, what proxies may write around an address: port, brackets, zone."
     ),
-    "RangeFile.file": "A file of ranges: one a line, with # for comments, or a JSON list.",
+    "RangeFile.file": (
+        "A file of ranges: one a line, with # for comments, a JSON list, or AWS's ip-ranges.json."
+    ),
+    "RangeFile.service": (
+        "Of AWS, whose ranges in ip-ranges.json are meant, for instance CLOUDFRONT_ORIGIN_FACING."
+    ),
     "ClientAddress.envoy_appends": (
         "With xff: whether this Envoy appends the peer to X-Forwarded-For."
     ),

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from regiongate.errors import ExpectedError
 from regiongate.keys.entries import Brief
 from regiongate.keys.record import KeyRecord
 from regiongate.policy.exemptions import Exemption
 
 
-class StoreError(Exception):
+class StoreError(ExpectedError):
     """A store that does not answer, or not as one; the message begins with the store's name."""
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,6 +16,7 @@ from regiongate.keys.stores import Source, StoreError, sqlite
 from regiongate.keys.stores.file_register import FileRegister
 
 FILE: Final = "file"
+SQLITE: Final = "sqlite"
 
 PATIENCE: Final = 60.0
 """Seconds that a command waits for; a large import by another one takes a while."""
@@ -76,7 +78,7 @@ class _Redis:
 _PASSWORD: Final = re.compile(r"([?&][a-z_]*password=)[^&#]*", re.IGNORECASE)
 
 _KINDS: Final[Mapping[str, _Kind]] = {
-    "sqlite": _Sqlite(),
+    SQLITE: _Sqlite(),
     "redis": _Redis(),
     "rediss": _Redis(),
     "unix": _Redis(),
@@ -144,9 +146,57 @@ def register(url: str, base: Path, patience: float = PATIENCE, *, create: bool =
     Raises:
         StoreError: it cannot be opened.
     """
-    if urlsplit(url).scheme == FILE:
+    if _is_key_file(url):
         return _key_file(base / url.removeprefix("file:"))
     return _KINDS[urlsplit(url).scheme].register(url, base, patience, create=create)
+
+
+@contextmanager
+def beginning(url: str, base: Path, patience: float = PATIENCE) -> Iterator[Register]:
+    """Lend the writing side of a store; a file that is missing is made once something is in it.
+
+    Args:
+        url: checked.
+        base: the folder that paths are relative to.
+        patience: seconds that other writers, or an answer, are waited for.
+
+    Raises:
+        StoreError: it cannot be opened or made.
+    """
+    location = None if _is_key_file(url) else _KINDS[urlsplit(url).scheme].location(url, base)
+    if location is None or location.read_only or location.is_there:
+        opened = register(url, base, patience)
+        try:
+            yield opened
+        finally:
+            opened.close()
+        return
+    with sqlite.begun(location, patience) as new:
+        yield new
+
+
+def _is_key_file(url: str) -> bool:
+    return urlsplit(url).scheme == FILE
+
+
+@contextmanager
+def reading(url: str, base: Path, patience: float = PATIENCE) -> Iterator[Register]:
+    """Lend a store to read it; nothing is made, and nothing in it changes.
+
+    Args:
+        url: checked.
+        base: the folder that paths are relative to.
+        patience: seconds that an answer is waited for.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    still = urlsplit(url).scheme == SQLITE and not urlsplit(url).query
+    opened = register(f"{url}?mode=ro" if still else url, base, patience, create=False)
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
 def _key_file(path: Path) -> Register:

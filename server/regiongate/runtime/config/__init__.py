@@ -8,12 +8,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from regiongate.documents import Document, DocumentError, check, parse
-from regiongate.runtime.config.client_address import ClientAddress
+from regiongate.runtime.config.client_address import ClientAddress, RangeFile
 from regiongate.runtime.config.geo import Geo
 from regiongate.runtime.config.keys import Keys
 from regiongate.runtime.config.settings import Settings, Tls, Tracing
+from regiongate.runtime.config.update import Update
 
-__all__ = ["ClientAddress", "Geo", "Keys", "Settings", "Tls", "Tracing", "document", "read", "text"]
+__all__ = [
+    "ClientAddress",
+    "Geo",
+    "Keys",
+    "RangeFile",
+    "Settings",
+    "Tls",
+    "Tracing",
+    "Update",
+    "document",
+    "read",
+    "text",
+]
 
 
 def read(path: Path) -> Settings:

@@ -19,7 +19,7 @@ from regiongate.address import (
     Network,
     Peer,
 )
-from regiongate.documents import DocumentError, Integer, Model, Problem, Switch
+from regiongate.documents import DocumentError, Integer, Model, Path, Problem, Switch
 from regiongate.runtime.config.fields import Header, Range
 
 
@@ -27,6 +27,7 @@ class RangeFile(Model):
     """Ranges kept in a file of their own."""
 
     file: Annotated[str, Field(min_length=1)]
+    service: Annotated[str, Field(min_length=1)] | None = None
 
 
 def _kind(value: object) -> str:
@@ -66,11 +67,16 @@ class ClientAddress(Model):
         """The files that ranges of trusted proxies are kept in, as they are written."""
         return tuple(one.file for one in self.trusted_proxies if isinstance(one, RangeFile))
 
-    def proxies(self, read: Callable[[str], Iterable[Network]]) -> tuple[Network, ...]:
+    def key_of(self, one: RangeFile) -> Path:
+        """Return the key of the configuration that names a file of ranges."""
+        index = self.trusted_proxies.index(one)
+        return ("client_address", "trusted_proxies", index, "file")
+
+    def proxies(self, read: Callable[[RangeFile], Iterable[Network]]) -> tuple[Network, ...]:
         """Return the ranges of all trusted proxies.
 
         Args:
-            read: reads a file of ranges, given its name as it is written.
+            read: reads a file of ranges.
 
         Raises:
             DocumentError: with what is wrong in every file.
@@ -79,7 +85,7 @@ class ClientAddress(Model):
         problems: list[Problem] = []
         for one in self.trusted_proxies:
             try:
-                found += read(one.file) if isinstance(one, RangeFile) else [one]
+                found += read(one) if isinstance(one, RangeFile) else [one]
             except DocumentError as error:
                 problems += error.problems
         if problems:

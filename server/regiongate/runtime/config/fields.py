@@ -12,13 +12,28 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from regiongate.address import Network
 from regiongate.address.ranges import require_reachable
-from regiongate.countries import countries
+from regiongate.countries import countries, meant
 from regiongate.documents import shown
 from regiongate.durations import delay, duration
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Delay = Annotated[timedelta, BeforeValidator(delay)]
-Header = Annotated[str, Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=128)]
+
+
+def _lower_case(name: Any) -> Any:
+    if isinstance(name, str) and name.isascii() and name != name.lower():
+        expected = (
+            f"expected a header's name in lower case, as Envoy sends it: write {name.lower()}"
+        )
+        raise ValueError(f"{expected} (got {shown(name)})")
+    return name
+
+
+Header = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=128),
+    BeforeValidator(_lower_case),
+]
 """A header's name, lower-case as Envoy sends it."""
 
 
@@ -72,7 +87,8 @@ def _address(text: str) -> str:
 
 def _country(text: str) -> str:
     if text not in countries():
-        raise ValueError(f"expected an ISO 3166-1 code such as US (got {shown(text)})")
+        expected = "expected an ISO 3166-1 code such as US"
+        raise ValueError(f"{expected} (got {shown(text)}){meant(text)}")
     return text
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from regiongate import documents
 from regiongate.documents import Model, Switch, shown
 from regiongate.geo import layouts
 from regiongate.geo.gate import Role
@@ -123,6 +124,19 @@ class Geo(Model):
                 f" (got {', '.join(stray)})"
             )
         return self
+
+    def keys(self, role: Role) -> list[documents.Path]:
+        """Return the keys of the configuration that name the files of `files`."""
+        written = getattr(self, role)
+        several = written if isinstance(written, list) else [written]
+        return [
+            (
+                *("geo", role),
+                *((index,) if several is written else ()),
+                *(("path",) if isinstance(one, DatabaseFile) else ()),
+            )
+            for index, one in enumerate(several)
+        ]
 
     def files(self, role: Role) -> list[DatabaseFile]:
         """Return the databases for a purpose, the most trusted first."""

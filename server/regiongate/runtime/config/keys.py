@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -68,20 +67,21 @@ class Keys(Model):
     lookup: Lookup = Lookup()
     on_store_error: Literal["stale", "deny"] = "stale"
 
-    def digester(self, base: Path, read: Callable[[Path], str]) -> Digester:
+    def digester(self, read: Callable[[str, str], str]) -> Digester:
         """Make what digests keys.
 
         Args:
-            base: the folder that paths are relative to.
-            read: returns the text of a file.
+            read: returns the text of a file, given the key that names it and its name.
         """
 
-        def pepper(name: str | None) -> bytes:
-            return read(base / name).strip().encode() if name is not None else b""
+        def pepper(key: str, name: str | None) -> bytes:
+            return read(key, name).strip().encode() if name is not None else b""
 
+        today = pepper("pepper_file", self.pepper_file)
         if self.previous_pepper_file is None:
-            return Digester(pepper(self.pepper_file))
-        return Digester(pepper(self.pepper_file), Digester(pepper(self.previous_pepper_file)))
+            return Digester(today)
+        previous = pepper("previous_pepper_file", self.previous_pepper_file)
+        return Digester(today, Digester(previous))
 
     def limits(self) -> CacheLimits:
         """Return what a cache of the store goes by."""

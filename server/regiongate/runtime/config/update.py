@@ -12,6 +12,9 @@ from regiongate.documents import Integer, Model
 from regiongate.geo.update.catalogue import Vendor, vendor
 from regiongate.runtime.config.fields import Duration
 
+LICENSE_KEY: Final = "REGIONGATE_MAXMIND_LICENSE_KEY"
+"""The variable of the environment that may hold MaxMind's licence key."""
+
 LEAST: Final = timedelta(minutes=1)
 _BASE: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?")
 

@@ -235,7 +235,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     ),
     "a country in small letters": (
         key("home_country: fr"),
-        f"5: keys[0].home_country: {CODE} (got 'fr')",
+        f"5: keys[0].home_country: {CODE} (got 'fr'); did you mean FR?",
     ),
     "a country that is no text": (
         key("home_country: false"),

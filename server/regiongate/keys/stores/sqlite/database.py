@@ -65,10 +65,12 @@ class Location:
     Attributes:
         path: of the file.
         read_only: nothing is ever written, not even what SQLite keeps beside the file.
+        called: by messages; the path if left out.
     """
 
     path: Path
     read_only: bool = False
+    called: str = ""
 
     @classmethod
     def of(cls, url: str, base: Path) -> Location:
@@ -90,7 +92,7 @@ class Location:
         return cls(base / path, read_only="mode" in options)
 
     def __str__(self) -> str:
-        return str(self.path)
+        return self.called or str(self.path)
 
     @property
     def identity(self) -> Identity | None:
@@ -148,6 +150,11 @@ class Location:
                 connection.close()
                 raise
         return connection
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is anything in its place, a store or not."""
+        return os.path.lexists(self.path)
 
     def expect_file(self) -> None:
         """Look whether the file is there; it is not opened.
