@@ -1,15 +1,19 @@
-"""Load, from h2load (nghttp2): one thread, not pinned to a core."""
+"""Load: at full rate from h2load (nghttp2), at an even rate from bench.steady.
+
+Either is one thread, not pinned to a core.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 CONNECTIONS, STREAMS = 4, 32
 """Of h2load at full rate."""
@@ -57,19 +61,16 @@ class Load:
         return float(found[1])
 
     def latencies(self, rate: float, seconds: int) -> list[float]:
-        """Send requests at an even rate; return the seconds that each took.
+        """Send requests at an even rate, over HTTP/1.1; return the seconds that each took.
 
         Args:
-            rate: requests a second, over all connections.
+            rate: requests a second.
             seconds: how long.
         """
-        with tempfile.NamedTemporaryFile() as log:
-            each = max(1, round(rate / CONNECTIONS))
-            options = ("--rps", str(each), "-D", str(seconds), "-c", str(CONNECTIONS))
-            self._run(*options, "-m", str(STREAMS), f"--log-file={log.name}")
-            lines = Path(log.name).read_text().splitlines()
-        # Start, status, microseconds.
-        return [int(line.split("\t")[2]) / 1e6 for line in lines if line.split("\t")[1] == "200"]
+        command = [sys.executable, "-m", "bench.steady", self.url, str(rate), str(seconds)]
+        sent = json.dumps(dict(self.headers))
+        done = subprocess.run(command, input=sent, capture_output=True, text=True, check=True)  # noqa: S603 ours
+        return list(json.loads(done.stdout))
 
     def _run(self, *options: str) -> str:
         command = ["h2load", "-t", "1", *options]
