@@ -12,7 +12,7 @@ from regiongate.countries import countries, subdivisions
 from regiongate.extauthz import remembered
 from regiongate.extauthz.remembered import Memory, Remembered
 from regiongate.extauthz.responses import Told, allow
-from regiongate.facts import Key, Request, Source
+from regiongate.facts import Key, Located, Request, Source
 from regiongate.policy import Facts, PolicySet, decide
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -21,6 +21,7 @@ FACTS = Facts(
     Key(found=True, presented=True, id="k", status="active"),
     Request(method="GET", path="/v1/models", host="api.example"),
 )
+LOCATED = Located.of(FACTS.source)
 CODES = ["US", *sorted((countries() | subdivisions()) - {"US"})]
 SIZES = (10, 100, 1_000, 10_000)
 RULES = (1, 2, 4, 8, 16)
@@ -59,12 +60,12 @@ def _remembered() -> dict[str, Turns]:
     default, memory = policies.policies["default"], Memory()
     decision = decide(policies, "default", FACTS, NOW)
     answer = allow(Told(outcome="allow", reason="otherwise"))
-    place = remembered.place(default, FACTS, grpc=False)
+    place = remembered.place(default, LOCATED, FACTS.key, grpc=False)
     until = remembered.until(default, FACTS, NOW)
     memory.remember(place, Remembered(decision, answer, FACTS.key, NOW, until))
 
     def recall() -> object:
-        return memory.recall(remembered.place(default, FACTS, grpc=False), NOW)
+        return memory.recall(remembered.place(default, LOCATED, FACTS.key, grpc=False), NOW)
 
     return in_turns({"made": _deciding(policies), "recalled": recall}, calls=300)
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from regiongate.cli import main
 from regiongate.cli.policy import files
+from regiongate.facts import Located
 from regiongate.policy import cases, decide
 from regiongate.policy.difference import everywhere
 from regiongate.policy.lint import lint
@@ -384,7 +385,11 @@ def test_the_commands_agree_with_the_decision(folder: Path) -> None:
         written.append(
             {
                 "name": trial.name,
-                "given": {**source_record(trial.facts.source), "key": key, "policy": trial.policy},
+                "given": {
+                    **source_record(Located.of(trial.facts.source)),
+                    "key": key,
+                    "policy": trial.policy,
+                },
                 "expect": {name: decided[name] for name in ("verdict", "policy_verdict")},
             }
         )

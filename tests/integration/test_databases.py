@@ -50,7 +50,7 @@ def config(tmp_path: Path) -> Path:
 
 def located(state: State, text: str) -> Source:
     """Locate a client."""
-    return state.snapshot().locator.locate(ClientAddress(ip_address(text), ""))
+    return state.snapshot().locator.locate(ClientAddress(ip_address(text), "")).source
 
 
 def test_several_databases_answer_together(config: Path) -> None:
@@ -177,7 +177,7 @@ def test_the_old_databases_go_with_the_last_check_that_began_with_them(config: P
     city_database(config.with_name("city.mmdb"), built=BUILT + timedelta(days=1))
     notice(state)
     assert state.snapshot().locator is not old()
-    assert under_way.locator.locate(ClientAddress(ip_address(LONDON), "")).country == "GB"
+    assert under_way.locator.locate(ClientAddress(ip_address(LONDON), "")).source.country == "GB"
     del under_way
     gc.collect()
     assert old() is None

@@ -145,7 +145,7 @@ def _key_header(snapshot: Snapshot, key: str | None) -> list[tuple[str, bytes]]:
 
 
 def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
-    decision, key = judged.decision, judged.facts.key
+    decision, key = judged.decision, judged.known.key
     return {
         "time": now.isoformat(),
         "verdict": decision.verdict,
@@ -155,7 +155,7 @@ def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
         "reason": decision.reason,
         "phase": decision.phase,
         "exemption": decision.exemption.id if decision.exemption else None,
-        "source": source_record(judged.facts.source),
+        "source": source_record(judged.known.located),
         "key": {"id": key.id, "org": key.org, "status": key.status, "found": key.found},
         "rules": [
             {"name": step.rule.name, "when": step.rule.condition.text, "outcome": _outcome(step)}
@@ -166,7 +166,7 @@ def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
 
 def _print(snapshot: Snapshot, judged: Judged, now: datetime) -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    source, decision = judged.facts.source, judged.decision
+    source, decision = judged.known.located.source, judged.decision
     where = f"{source.country} " if source.country else ""
     network = f", network {source.network}" if source.network else ""
     console.print(f"client   {source.address or 'no address'}: {where}({source.status}{network})")
@@ -191,7 +191,7 @@ def _unreached(snapshot: Snapshot, decision: Decision) -> list[tuple[int, str]]:
 
 
 def _key(judged: Judged) -> str:
-    key = judged.facts.key
+    key = judged.known.key
     if key.problem:
         return f"malformed: {key.problem}"
     if key.found:

@@ -67,16 +67,15 @@ class _Texts(Mapping[str, Sequence[str]]):
         self._metadata = metadata
 
     def __getitem__(self, name: str) -> Sequence[str]:
-        if values := self._of(name):
-            return values
-        raise KeyError(name)
+        values: Sequence[str] | None = self.get(name)
+        if values is None:
+            raise KeyError(name)
+        return values
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the texts of a name; of one that has none the default."""
-        return self._of(name) or default
-
-    def _of(self, name: str) -> Sequence[str]:
-        return [value for key, value in self._metadata if key == name and isinstance(value, str)]
+        values = [value for key, value in self._metadata if key == name and isinstance(value, str)]
+        return values or default
 
     def __iter__(self) -> Iterator[str]:
         texts = (name for name, value in self._metadata if isinstance(value, str))

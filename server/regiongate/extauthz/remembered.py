@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from regiongate.extauthz.responses import Answer
-from regiongate.facts import Key
+from regiongate.facts import Key, Located
 from regiongate.policy.decide import Decision, Facts
 from regiongate.policy.model import Policy
 
@@ -25,7 +25,7 @@ CAPACITY: Final = 8192
 
 _FOREVER: Final = datetime.max.replace(tzinfo=UTC)
 
-Place = tuple[str, bytes, int, bool]
+Place = tuple[str, bytes, str, str, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,20 @@ class Memory:
             self._remembered.popitem(last=False)
 
 
-def place(policy: Policy, facts: Facts, *, grpc: bool) -> Place:
+def place(policy: Policy, located: Located, key: Key, *, grpc: bool) -> Place:
     """Return what a decision is remembered by.
+
+    Clients of one country that nothing tells apart share a decision.
 
     Args:
         policy: the one that decides.
-        facts: what it decides on.
+        located: where the client is.
+        key: what is known of its key.
         grpc: whether the client is answered as gRPC clients are.
     """
-    source = facts.source.SerializeToString(deterministic=True)
-    if not policy.reads_address:
-        # The address is the first field: its tag, its length, itself. Clients of one network that
-        # nothing tells apart share a decision.
-        source = source[2 + len(facts.source.address) :] if facts.source.address else source
-    return policy.name, source, id(facts.key), grpc
+    network = located.network if policy.reads_network else ""
+    address = located.address if policy.reads_address else ""
+    return policy.name, located.place, network, address, id(key), grpc
 
 
 def may_be_remembered(decision: Decision) -> bool:

@@ -16,7 +16,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from regiongate._pb import ext_authz_pb2 as pb
@@ -45,8 +45,7 @@ INTERNAL_ERROR: Final = Response(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(NamedTuple):
     """What an answer says of the decision behind it, but for its id; empty where it says nothing.
 
     Attributes:
@@ -58,10 +57,10 @@ class Told:
     """
 
     outcome: str
-    policy_verdict: str = Verdict.DENY
+    reason: str
+    policy_verdict: str = Verdict.DENY.value
     policy: str = ""
     rule: str = ""
-    reason: str
     phase: str = ""
     country: str = ""
     key_id: str = ""
@@ -104,9 +103,10 @@ _IDS: Final[deque[str]] = deque()
 def new_id() -> str:
     """Return the id of a new decision: 32 hexadecimal digits of chance."""
     if not _IDS:
-        # A hundred at once, since the system call takes longer than all else about an id.
-        digits = secrets.token_hex(16 * 100)
-        _IDS.extend(digits[start : start + 32] for start in range(0, len(digits), 32))
+        # Many at once: the system call takes longer than all else about an id, and others go on
+        # in Python meanwhile.
+        digits = secrets.token_hex(16 * 500)
+        _IDS.extend([digits[start : start + 32] for start in range(0, len(digits), 32)])
     return _IDS.pop()
 
 
@@ -300,4 +300,4 @@ def _fields(values: Iterable[tuple[str, str]]) -> list[pb.Struct.FieldsEntry]:
     ]
 
 
-_TOLD: Final = tuple(Told.__dataclass_fields__)
+_TOLD: Final = Told._fields

@@ -21,7 +21,7 @@ from regiongate.extauthz.evidence import CallEvidence, Metadata
 from regiongate.extauthz.remembered import Memory, Remembered
 from regiongate.extauthz.responses import Answer, Told
 from regiongate.extauthz.wire import Check, WireError
-from regiongate.facts import Key, Request, Source
+from regiongate.facts import Key, Located, Request
 from regiongate.keys.digest import Digester
 from regiongate.keys.extraction import Extractor, FromHeader, extract
 from regiongate.keys.record import ABSENT, UNKNOWN, malformed
@@ -49,7 +49,7 @@ _LOG: Final = logging.getLogger(__name__)
 class Locator(Protocol):
     """Says where an address is."""
 
-    def locate(self, client: ClientAddress) -> Source:
+    def locate(self, client: ClientAddress) -> Located:
         """Locate a client."""
         ...
 
@@ -77,12 +77,24 @@ class Snapshot:
     memory: Memory = field(default_factory=Memory)
 
 
+class Known(NamedTuple):
+    """What is known of who asks."""
+
+    located: Located
+    key: Key
+    exemptions: Sequence[Exemption] = ()
+
+    def facts(self, request: Request | None = None) -> Facts:
+        """Return what a policy is asked with."""
+        return Facts(self.located.source, self.key, request or Request(), self.exemptions)
+
+
 class Judged(NamedTuple):
     """A Check, who asks, what was known, what was decided, and what is said."""
 
     check: Check
     client: ClientAddress
-    facts: Facts
+    known: Known
     decision: Decision
     answer: Answer
 
@@ -169,41 +181,38 @@ async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datet
         now: the time to decide at.
     """
     client = snapshot.address.resolve(CallEvidence(check, metadata))
-    source = snapshot.locator.locate(client)
-    key, exemptions = await _key(snapshot, check, now)
-    facts = Facts(source, key, exemptions=exemptions)
+    known = Known(snapshot.locator.locate(client), *await _key(snapshot, check, now))
     name = check.extension(POLICY_EXTENSION) or DEFAULT_POLICY
     policy = snapshot.policies.policies.get(name)
-    if policy is None or key.problem:
-        decision = decide(snapshot.policies, name, facts, now)
-        answer = _answer(snapshot, check, facts, decision)
+    if policy is None or known.key.problem:
+        decision = decide(snapshot.policies, name, known.facts(), now)
+        answer = _answer(snapshot, check, known, decision)
     else:
-        facts, decision, answer = _decided(snapshot, check, facts, policy, now)
-    return Judged(check, client, facts, decision, answer)
+        decision, answer = _decided(snapshot, check, known, policy, now)
+    return Judged(check, client, known, decision, answer)
 
 
 def _decided(
-    snapshot: Snapshot, check: Check, facts: Facts, policy: Policy, now: datetime
-) -> tuple[Facts, Decision, Answer]:
+    snapshot: Snapshot, check: Check, known: Known, policy: Policy, now: datetime
+) -> tuple[Decision, Answer]:
     """Recall the decision, or make and remember it."""
-    place = remembered.place(policy, facts, grpc=check.is_grpc)
+    place = remembered.place(policy, known.located, known.key, grpc=check.is_grpc)
     found = snapshot.memory.recall(place, now)
     if found is not None:
         forged = found.decision.refusal is None and _forged(check)
-        answer = _answer(snapshot, check, facts, found.decision) if forged else found.answer
-        return facts, found.decision, answer
-    if policy.reads_request:
-        facts = facts._replace(request=_request(snapshot, check))
+        answer = _answer(snapshot, check, known, found.decision) if forged else found.answer
+        return found.decision, answer
+    facts = known.facts(request(snapshot, check) if policy.reads_request else None)
     decision = decide(snapshot.policies, policy.name, facts, now)
-    answer = _answer(snapshot, check, facts, decision)
+    answer = _answer(snapshot, check, known, decision)
     if remembered.may_be_remembered(decision) and not _forged(check):
         until = remembered.until(policy, facts, now)
-        snapshot.memory.remember(place, Remembered(decision, answer, facts.key, now, until))
-    return facts, decision, answer
+        snapshot.memory.remember(place, Remembered(decision, answer, known.key, now, until))
+    return decision, answer
 
 
 async def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Sequence[Exemption]]:
-    presented = extract(snapshot.extractors, check.header, check.metadata)
+    presented = extract(snapshot.extractors, check.headers, check.metadata)
     if presented.problem:
         return malformed(presented.problem), ()
     if presented.key is None:
@@ -217,7 +226,8 @@ async def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Se
     return UNKNOWN, ()
 
 
-def _request(snapshot: Snapshot, check: Check) -> Request:
+def request(snapshot: Snapshot, check: Check) -> Request:
+    """Return what a policy sees of a request: all but the headers that keys are read from."""
     credentials = {one.header for one in snapshot.extractors if isinstance(one, FromHeader)}
     return Request(
         method=check.method,
@@ -233,18 +243,18 @@ def _request(snapshot: Snapshot, check: Check) -> Request:
     )
 
 
-def _answer(snapshot: Snapshot, check: Check, facts: Facts, decision: Decision) -> Answer:
+def _answer(snapshot: Snapshot, check: Check, known: Known, decision: Decision) -> Answer:
     """Put a decision into words and bytes."""
     told = Told(
-        outcome=decision.verdict,
-        policy_verdict=decision.policy_verdict,
+        outcome=decision.verdict.value,
+        policy_verdict=decision.policy_verdict.value,
         policy=decision.policy,
         rule=decision.rule,
         reason=decision.reason,
-        phase=decision.phase or "",
-        country=facts.source.country,
-        key_id=facts.key.id,
-        org=facts.key.org,
+        phase=decision.phase.value if decision.phase else "",
+        country=known.located.source.country,
+        key_id=known.key.id,
+        org=known.key.org,
         exemption=decision.exemption.id if decision.exemption else "",
     )
     if decision.refusal is None:

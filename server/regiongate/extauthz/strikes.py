@@ -12,13 +12,13 @@ def strike(event: Event) -> Strike | None:
     judged = event.judged
     if judged is None or judged.decision.suspension is None:
         return None
-    if judged.facts.key.status != Status.ACTIVE:
+    if judged.known.key.status != Status.ACTIVE:
         return None
     return Strike(
         decision_id=event.decision_id,
-        key_id=judged.facts.key.id,
+        key_id=judged.known.key.id,
         rule=judged.decision.rule,
         at=event.time,
-        country=judged.facts.source.country,
+        country=event.told.country,
         limit=judged.decision.suspension,
     )

@@ -7,7 +7,7 @@ and never an error, because a client can put one there. Nothing here decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -20,6 +20,7 @@ MAX_HEADERS: Final = 1000
 """Envoy's own default is 100."""
 
 Value = TypeVar("Value")
+Headers = TypeVar("Headers", bound=Sized)
 
 
 class WireError(ValueError):
@@ -43,11 +44,8 @@ class Check:
             WireError: there are more headers than is ever judged, or one that Envoy cannot have
                 sent.
         """
-        http = attributes.request.http
-        if len(http.headers) + len(http.header_map.headers) > MAX_HEADERS:
-            raise WireError(f"expected at most {MAX_HEADERS} headers (got more)")
         self._attributes = attributes
-        self._http = http
+        self._http = http = attributes.request.http
         self.headers = _headers(http)
         self.names: str = "\n".join(self.headers)
         if self.names != self.names.lower():
@@ -84,22 +82,22 @@ class Check:
     @property
     def method(self) -> str:
         """The request's method."""
-        return _text(self._http.method)
+        return self._http.method.decode(errors="replace")
 
     @property
     def host(self) -> str:
         """The request's authority."""
-        return _text(self._http.host)
+        return self._http.host.decode(errors="replace")
 
     @property
     def path(self) -> str:
         """The request's path, without the query; CONNECT has none."""
-        return _text(self._http.path).partition("?")[0]
+        return self._http.path.partition(b"?")[0].decode(errors="replace")
 
     @property
     def query(self) -> str:
         """What follows the first question mark of the path."""
-        return _text(self._http.path).partition("?")[2]
+        return self._http.path.partition(b"?")[2].decode(errors="replace")
 
     @property
     def scheme(self) -> str:
@@ -124,7 +122,7 @@ class Check:
     @property
     def is_grpc(self) -> bool:
         """Whether the client speaks gRPC, and so reads grpc-status rather than the HTTP status."""
-        kind = b",".join(self.header("content-type"))
+        kind = b",".join(self.headers.get("content-type", ()))
         if not kind.startswith(b"application/grpc"):
             return False
         kind = kind.partition(b";")[0].strip()
@@ -136,7 +134,7 @@ class Check:
 
     def text(self, name: str) -> str:
         """Return a header as one text, repeated values joined as HTTP joins them."""
-        return b",".join(self.header(name)).decode(errors="replace")
+        return b",".join(self.headers.get(name, ())).decode(errors="replace")
 
 
 def read(data: bytes) -> Check:
@@ -226,14 +224,19 @@ class _Listed(Mapping[str, Sequence[bytes]]):
         self._by_name = {header.key: header for header in headers}
 
     def __getitem__(self, name: str) -> Sequence[bytes]:
-        last = self._by_name[name]
-        if len(self._by_name) == len(self._headers):
-            return (_raw(last),)
-        return [_raw(header) for header in self._headers if header.key == name]
+        values: Sequence[bytes] | None = self.get(name)
+        if values is None:
+            raise KeyError(name)
+        return values
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the values of a header; of one that is not there the default."""
-        return self[name] if name in self._by_name else default
+        last = self._by_name.get(name)
+        if last is None:
+            return default
+        if len(self._by_name) == len(self._headers):
+            return (last.raw_value or last.value,)
+        return [one.raw_value or one.value for one in self._headers if one.key == name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
@@ -242,17 +245,19 @@ class _Listed(Mapping[str, Sequence[bytes]]):
         return len(self._by_name)
 
 
-def _raw(header: pb.HeaderValue) -> bytes:
-    return header.raw_value or header.value
-
-
 def _headers(http: pb.AttributeContext.HttpRequest) -> Mapping[str, Sequence[bytes]]:
     """Find the headers, in whichever of its two forms Envoy sent them."""
     if not http.HasField("header_map"):
-        return _Decoded(http.headers, _alone)
+        return _Decoded(_few(http.headers), _alone)
     if http.headers:
         raise WireError("expected headers in one of the two forms that Envoy has (got both)")
-    return _Listed(http.header_map.headers)
+    return _Listed(_few(http.header_map.headers))
+
+
+def _few(headers: Headers) -> Headers:
+    if len(headers) > MAX_HEADERS:
+        raise WireError(f"expected at most {MAX_HEADERS} headers (got more)")
+    return headers
 
 
 def _alone(value: bytes) -> Sequence[bytes]:

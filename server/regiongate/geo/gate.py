@@ -128,7 +128,9 @@ def unanswered(locator: Locator, probes: Mapping[Address, str]) -> list[str]:
         locator: What is asked.
         probes: The country, or "" for none, that must be the answer for each address.
     """
-    found = {address: locator.locate(ClientAddress(address, "")).country for address in probes}
+    found = {
+        address: locator.locate(ClientAddress(address, "")).source.country for address in probes
+    }
     return [
         f"expected the probe {address} to be answered "
         f"(got {found[address] or 'no country'}, expected {country or 'no country'})"

@@ -5,11 +5,12 @@ Nothing here knows how the address was found or what is decided from the answer.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPV4LENGTH, IPV6LENGTH, IPv4Address, IPv4Network, IPv6Address
 from socket import AF_INET6, inet_ntoa, inet_ntop
 
 from regiongate.address import Address, ClientAddress
-from regiongate.facts import Source
+from regiongate.facts import Located, Source
 from regiongate.geo.database import Database, DatabaseError
 from regiongate.geo.layouts import Layout, Location, read
 from regiongate.geo.memory import Memory
@@ -20,7 +21,11 @@ _Finding = tuple[Location, int, str]
 """What a database says, on how many leading bits of the address that depends, and the network of
 the record, which is empty if there is none."""
 
+_Answer = tuple[str, bytes]
+"""The network of a record, and its place; see Located."""
+
 _NOWHERE = Location()
+_UNRESOLVED = Located("", "", Source(status="unresolved").SerializeToString())
 _MASKS = tuple(int(IPv4Network((0, length)).netmask) for length in range(IPV4LENGTH + 1))
 
 
@@ -58,17 +63,16 @@ class Locator:
         layouts = layouts or {}
         self._country = tuple([(database, layouts.get(database)) for database in country])
         self._others = tuple([(database, layouts.get(database)) for database in (*asn, *anonymous)])
-        # In wire format, without the address: the garbage collector does not go through bytes, and
-        # nobody who was given a message can change them.
-        self._ipv4: Memory[bytes] = Memory(IPV4LENGTH, remembered)
-        self._ipv6: Memory[bytes] = Memory(IPV6LENGTH, remembered)
+        # Tuples of text and bytes, which the garbage collector does not go through.
+        self._ipv4: Memory[_Answer] = Memory(IPV4LENGTH, remembered)
+        self._ipv6: Memory[_Answer] = Memory(IPV6LENGTH, remembered)
 
     @property
     def built(self) -> datetime:
         """When the oldest of the country databases was built."""
         return min(database.built for database, _ in self._country)
 
-    def locate(self, client: ClientAddress) -> Source:
+    def locate(self, client: ClientAddress) -> Located:
         """Return where a client is, and what else the databases know about its network.
 
         The status is `located` if a database knows the country, `private` if no public database
@@ -78,7 +82,7 @@ class Locator:
         """
         address = client.address
         if address is None:
-            return Source(status="unresolved")
+            return _UNRESOLVED
         number = int(address)
         if isinstance(address, IPv4Address):
             memory, text = self._ipv4, _ipv4_text(number)
@@ -86,25 +90,20 @@ class Locator:
             memory, text = self._ipv6, _ipv6_text(number)
         answer = memory.recall(number)
         if answer is None:
-            source, depends = self._ask(address)
-            memory.remember(number, depends, source.SerializeToString())
-        else:
-            source = Source.FromString(answer)
-        source.address = text
-        return source
+            answer, depends = self._ask(address)
+            memory.remember(number, depends, answer)
+        return Located(text, *answer)
 
-    def _ask(self, address: Address) -> tuple[Source, int]:
-        """Return an answer without its address, and on how many leading bits of that it depends."""
+    def _ask(self, address: Address) -> tuple[_Answer, int]:
+        """Return an answer, and on how many leading bits of the address it depends."""
         if len(self._country) + len(self._others) == 1:
             location, depends, network = self._look_up(*self._country[0], address)
         else:
             location, depends, network = self._ask_all(address)
-        source = Source.FromString(location.facts)
-        source.network = network
-        if not location.country:
-            source.status = "private" if is_private(address) else "unknown"
-            depends = max(depends, uniform(address))
-        return source, depends
+        if location.country:
+            return (network, location.facts), depends
+        status = "private" if is_private(address) else "unknown"
+        return (network, _without_country(location.facts, status)), max(depends, uniform(address))
 
     def _ask_all(self, address: Address) -> _Finding:
         """Return what the databases say together."""
@@ -120,19 +119,31 @@ class Locator:
     def _look_up(self, database: Database, layout: Layout | None, address: Address) -> _Finding:
         """Return what one database says."""
         try:
-            return _look_up(database, layout, address)
+            if not isinstance(address, IPv4Address):
+                return _look_up_ipv6(database, layout, address)
+            record, length = database.lookup(address)
         except DatabaseError:
             self.undecodable += 1
             return _NOWHERE, address.max_prefixlen, ""
+        if record is None:
+            return _NOWHERE, max(length, uniform(address)), ""
+        return read(record, layout), length, _network(address, length)
 
 
-def _look_up(database: Database, layout: Layout | None, address: Address) -> _Finding:
+@lru_cache(maxsize=1024)
+def _without_country(facts: bytes, status: str) -> bytes:
+    """Return a place that is in no country, and why not."""
+    source = Source.FromString(facts)
+    source.status = status
+    return source.SerializeToString()
+
+
+def _look_up_ipv6(database: Database, layout: Layout | None, address: IPv6Address) -> _Finding:
     """Look up an address, and before it the IPv4 address that it carries, if it does.
 
     Of 6to4 a database has at most a coarse record of its own.
     """
-    least = 0
-    carried = None if isinstance(address, IPv4Address) else embedded(address)
+    least, carried = 0, embedded(address)
     if carried is not None:
         inner, before = carried
         record, length = database.lookup(inner)
@@ -140,12 +151,11 @@ def _look_up(database: Database, layout: Layout | None, address: Address) -> _Fi
         if record is not None:
             return read(record, layout), least, _network(inner, length)
     record, length = database.lookup(address)
+    # The record may be wide enough for addresses that carry others.
+    depends = max(length, least, uniform(address))
     if record is None:
-        return _NOWHERE, max(length, least, uniform(address)), ""
-    if not isinstance(address, IPv4Address):
-        # The record may be wide enough for addresses that carry others.
-        least = max(least, uniform(address))
-    return read(record, layout), max(length, least), _network(address, length)
+        return _NOWHERE, depends, ""
+    return read(record, layout), depends, _network(address, length)
 
 
 def _network_of(location: Location, findings: Sequence[_Finding]) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from regiongate.address import ClientAddress
-from regiongate.facts import Source
+from regiongate.facts import Located, Source
 from regiongate.geo.locate import Locator
 
 _LOCATED = "located"
-_UNKNOWN = "unknown"
+_UNKNOWN = Source(status="unknown").SerializeToString()
 
 
 class UnknownWhenStale:
@@ -28,9 +28,9 @@ class UnknownWhenStale:
         self._until = until
         self._clock = clock
 
-    def locate(self, client: ClientAddress) -> Source:
+    def locate(self, client: ClientAddress) -> Located:
         """Locate a client; once the database is too old, every located one is unknown."""
-        source = self._locator.locate(client)
-        if source.status == _LOCATED and self._clock() >= self._until:
-            return Source(address=source.address, status=_UNKNOWN)
-        return source
+        located = self._locator.locate(client)
+        if self._clock() < self._until or located.source.status != _LOCATED:
+            return located
+        return Located(located.address, "", _UNKNOWN)

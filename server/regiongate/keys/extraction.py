@@ -8,7 +8,7 @@ digest.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -50,7 +50,7 @@ MAX_COMMAS: Final = 32
 _ODD: Final = re.compile(rb"[^\x20-\x7e\t]")
 """Bytes that no credential has, and that some upstreams take for white space."""
 
-HeaderValues = Callable[[str], Sequence[bytes]]
+HeaderValues = Mapping[str, Sequence[bytes]]
 """The values of a header by its lower-case name, one for each time it was sent."""
 MetadataValue = Mapping[str, Any]
 """Envoy's filter metadata: namespaces of nested mappings, lists, text (as bytes), numbers."""
@@ -71,7 +71,7 @@ class FromHeader:
 
     def find(self, headers: HeaderValues, _: MetadataValue) -> Presented:
         """Find the key in the headers."""
-        values = headers(self.header)
+        values = headers.get(self.header)
         if not values:
             return NOTHING
         if self.scheme:

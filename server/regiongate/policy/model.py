@@ -93,6 +93,11 @@ class Policy:
         """Whether any condition tells one address of a network from another."""
         return self._may_read("source.address")
 
+    @cached_property
+    def reads_network(self) -> bool:
+        """Whether any condition tells one network of a place from another."""
+        return self._may_read("source.network")
+
     def next_change(self, now: datetime) -> datetime | None:
         """Return the next moment at which a phase of any rule begins."""
         changes = (rule.schedule.next_change(now) for rule in self.rules)

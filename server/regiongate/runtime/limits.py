@@ -67,7 +67,7 @@ class Calls:
         self._limit = limit
         self._callers = None if callers is None else {name.encode() for name in callers}
         self._received = received
-        self._ended = asyncio.Event()
+        self._ended: asyncio.Event | None = None
         self.in_flight = 0
 
     async def check(self, data: bytes, context: Context) -> bytes:
@@ -89,10 +89,12 @@ class Calls:
             return answer
         finally:
             self.in_flight -= 1
-            self._ended.set()
+            if self._ended is not None:
+                self._ended.set()
 
     async def idle(self) -> None:
         """Wait until no Check is under way."""
+        self._ended = asyncio.Event()
         while self.in_flight:
             self._ended.clear()
             await self._ended.wait()

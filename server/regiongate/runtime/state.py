@@ -216,8 +216,8 @@ class State:
 
     def strike(self, event: Event) -> None:
         """Count a refusal towards the suspension of its key; returns at once."""
-        counter, found = self.configured.keys.value.strikes, strike(event)
-        if counter is not None and found is not None:
+        found = strike(event)
+        if found is not None and (counter := self.configured.keys.value.strikes) is not None:
             counter.add(found)
 
     def poll(self) -> None:

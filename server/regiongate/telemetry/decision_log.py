@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -118,10 +118,13 @@ class DecisionLog:
         if plain and random.random() >= self._sample:  # noqa: S311 a sample, not a secret
             self.sampled_out += 1
             return
-        if self.queued >= CAPACITY or self._made - self._taken > CAPACITY_BYTES:
+        if len(self._lines) >= CAPACITY or self._made - self._taken > CAPACITY_BYTES:
             self._overflown += 1
             return
-        line = self._line(event)
+        written = record(event)
+        if "source" in written:
+            written["source"] = self._address(written["source"])
+        line = orjson.dumps(written, option=_FORM)
         self._lines.append(line)
         self._made += len(line)
         if not self._waiting.is_set():
@@ -151,15 +154,6 @@ class DecisionLog:
                 lines = [self._lines.popleft() for _ in range(min(BATCH, len(self._lines)))]
                 self._write(lines)
                 self._taken += sum(map(len, lines))
-
-    def _line(self, event: Event) -> bytes:
-        return orjson.dumps(self._record(event), option=_FORM)
-
-    def _record(self, event: Event) -> dict[str, Any]:
-        written = record(event)
-        if "source" in written:
-            written["source"] = self._address(written["source"])
-        return written
 
     def _write(self, lines: list[bytes]) -> None:
         # What a full disk has cut short must not spoil the line that follows.

@@ -252,16 +252,13 @@ class Metrics:
             add(self._countries, (told.country, told.outcome))
         if told.reason == "exempt" and told.outcome == Verdict.ALLOW:
             self._tally.count(EXEMPT, labels[:2])
-        if event.judged is not None:
-            self._judged(event, labels[0])
-
-    def _judged(self, event: Event, policy: str) -> None:
         judged = event.judged
-        assert judged is not None
-        if event.told.outcome != Verdict.ALLOW and judged.facts.key.status == "suspended":
-            self._tally.count(SUSPENDED, (policy, event.told.rule))
+        if judged is None:
+            return
+        if told.outcome != Verdict.ALLOW and judged.known.key.status == "suspended":
+            self._tally.count(SUSPENDED, (labels[0], told.rule))
         for rule, _ in judged.decision.failures:
-            self._tally.count(CONDITIONS, (policy, rule))
+            self._tally.count(CONDITIONS, (labels[0], rule))
 
 
 @dataclass(frozen=True, slots=True)

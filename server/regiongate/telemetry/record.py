@@ -6,13 +6,15 @@ holds the two against each other. Empty values are left out, as proto3's JSON do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from regiongate.extauthz.service import Event, Judged, Snapshot
+from regiongate.extauthz.responses import Told
+from regiongate.extauthz.service import Event, Snapshot
 from regiongate.extauthz.wire import Check
-from regiongate.facts import Source
+from regiongate.facts import Key, Located, Source
 
 LONGEST: Final = 2048
 """Characters of a text that a client chooses; what is longer is cut."""
@@ -21,34 +23,48 @@ LONGEST: Final = 2048
 def record(event: Event) -> dict[str, Any]:
     """Make the record of an answered Check; times in it are datetimes, of UTC."""
     judged = event.judged
-    written: dict[str, Any] = {"time": event.time, "decision_id": event.decision_id}
-    written["verdict"] = event.told.outcome
-    for name in _TOLD:
-        if value := getattr(event.told, name):
-            written[name] = value
+    written = {"time": event.time, "decision_id": event.decision_id, **_told(event.told)}
     if judged is not None:
-        _add(written, "source", source(judged.facts.source))
-        _add(written, "key", _key(judged, event.snapshot.keys.age(event.time)))
-        _add(written, "request", _request(judged.check))
-    _add(written, "inputs", _inputs(event.snapshot))
+        written["source"] = source(judged.known.located)
+        if key := _key(judged.known.key, event.snapshot.keys.age(event.time)):
+            written["key"] = key
+        written["request"] = _request(judged.check)
+    written["inputs"] = _inputs(event.snapshot)
     if microseconds := round(event.seconds * 1e6):
         written["microseconds"] = microseconds
     return written
 
 
-def source(located: Source) -> dict[str, Any]:
+def source(located: Located) -> dict[str, Any]:
     """Make the record of where a client is."""
+    written = {"address": located.address} if located.address else {}
+    written |= _place(located.place)
+    if located.network:
+        written["network"] = located.network
+    return written
+
+
+# What many Checks share is made once: a line takes as long as a decision.
+
+
+@lru_cache(maxsize=4096)
+def _place(place: bytes) -> Mapping[str, Any]:
     return {
         field.name: list(value) if field.is_repeated else value
-        for field, value in located.ListFields()
+        for field, value in Source.FromString(place).ListFields()
     }
+
+
+@lru_cache(maxsize=4096)
+def _told(told: Told) -> Mapping[str, str]:
+    written = {name: getattr(told, name) for name in _TOLD}
+    return {"verdict": told.outcome, **_present(written)}
 
 
 _TOLD: Final = ("policy_verdict", "policy", "rule", "reason", "phase", "exemption")
 
 
-def _key(judged: Judged, age: float) -> dict[str, Any]:
-    key = judged.facts.key
+def _key(key: Key, age: float) -> dict[str, Any]:
     written = {name: value for name in _KEY if (value := getattr(key, name))}
     if age and key.found:
         written["age_seconds"] = round(age, 1)
@@ -59,16 +75,18 @@ _KEY: Final = ("id", "org", "status", "presented", "problem")
 
 
 def _request(check: Check) -> dict[str, Any]:
-    written: dict[str, Any] = {}
-    _add(written, "method", check.method[:LONGEST])
-    _add(written, "host", check.host[:LONGEST])
-    _add(written, "path", check.path[:LONGEST])
-    _add(written, "request_id", check.text("x-request-id")[:LONGEST])
-    _add(written, "trace_id", _trace_id(check.text("traceparent")))
-    return written
+    return _present(
+        {
+            "method": check.method[:LONGEST],
+            "host": check.host[:LONGEST],
+            "path": check.path[:LONGEST],
+            "request_id": check.text("x-request-id")[:LONGEST],
+            "trace_id": _trace_id(check.text("traceparent")),
+        }
+    )
 
 
-def _inputs(snapshot: Snapshot) -> dict[str, Any]:
+def _inputs(snapshot: Snapshot) -> Mapping[str, Any]:
     policies, keys = snapshot.policies, snapshot.keys
     return _written_inputs(
         policies.digest, snapshot.database_type, snapshot.database_built, keys.version
@@ -78,19 +96,20 @@ def _inputs(snapshot: Snapshot) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _written_inputs(
     policy: str, database: str, built: datetime | None, keys: str
-) -> dict[str, Any]:
-    written: dict[str, Any] = {}
-    _add(written, "policy_digest", policy)
-    _add(written, "database_type", database)
-    _add(written, "database_built", built)
-    _add(written, "keys_version", keys)
-    return written
+) -> Mapping[str, Any]:
+    return _present(
+        {
+            "policy_digest": policy,
+            "database_type": database,
+            "database_built": built,
+            "keys_version": keys,
+        }
+    )
 
 
-def _add(written: dict[str, Any], name: str, value: object) -> None:
-    """Write a value down, unless it is empty."""
-    if value:
-        written[name] = value
+def _present(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is empty."""
+    return {name: value for name, value in written.items() if value}
 
 
 def _trace_id(traceparent: str) -> str:

@@ -168,8 +168,8 @@ def _kind(text: str) -> str:
 
 
 def _seen(event: Event, judged: Judged) -> Seen:
-    check, key = judged.check, judged.facts.key
-    metadata, client = _METADATA.get(), judged.facts.source.address
+    check, key = judged.check, judged.known.key
+    metadata, client = _METADATA.get(), judged.known.located.address
     peer = str(parse(check.peer) or "")
     entries = b",".join(check.header(_FORWARDED_FOR))
     return Seen(

@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from ipaddress import ip_network
 from typing import Any, TypeVar
 
 from regiongate._pb import ext_authz_pb2 as pb
@@ -14,7 +15,7 @@ from regiongate.address import AddressSource, ClientAddress, Peer
 from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.remembered import Memory
 from regiongate.extauthz.service import Authorization, Event, Locator, Snapshot
-from regiongate.facts import Source
+from regiongate.facts import Located, Source
 from regiongate.keys.digest import Digester
 from regiongate.keys.extraction import Extractor, FromHeader
 from regiongate.keys.record import KeyRecord
@@ -42,17 +43,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """A locator that knows a few addresses by heart."""
+    """A locator that knows a few addresses by heart, each a network of its own."""
 
     countries: Mapping[str, str] = field(default_factory=lambda: COUNTRIES)
 
-    def locate(self, client: ClientAddress) -> Source:
+    def locate(self, client: ClientAddress) -> Located:
         """Locate a client."""
         if client.address is None:
-            return Source(status="unresolved")
+            return Located.of(Source(status="unresolved"))
         address = str(client.address)
         country = self.countries.get(address, "")
-        return Source(address=address, status="located" if country else "unknown", country=country)
+        if not country:
+            return Located.of(Source(address=address, status="unknown"))
+        network = str(ip_network(client.address))
+        return Located.of(
+            Source(address=address, status="located", country=country, network=network)
+        )
 
 
 @cache

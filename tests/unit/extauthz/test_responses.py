@@ -122,7 +122,7 @@ def test_an_answer_remembers_what_it_says(build: Callable[[Told], Answer]) -> No
 @every_builder
 def test_text_that_is_no_unicode_is_still_read_by_upstream(build: Callable[[Told], Answer]) -> None:
     """A lone surrogate from some file costs the character and not the answer."""
-    answer = read(build(replace(DENIED, reason="a\ud800b", policy="\udfff")))
+    answer = read(build(DENIED._replace(reason="a\ud800b", policy="\udfff")))
     assert (answer.metadata["reason"], answer.metadata["policy"]) == ("a?b", "?")
 
 
@@ -135,7 +135,7 @@ SMUGGLED = ["a\r\nset-cookie: x", "a\nb", "a\rb", "a\0b", "a\x7fb", "a\x1bb", "a
 def test_no_control_character_enters_an_allow(field: str, value: str) -> None:
     """What the upstream is told holds no control character either."""
     with pytest.raises(ValueError, match="expected an HTTP header"):
-        responses.allow(replace(EVERYTHING, **{field: value}))
+        responses.allow(EVERYTHING._replace(**{field: value}))
 
 
 @pytest.mark.parametrize("value", SMUGGLED)
@@ -169,12 +169,12 @@ ALLOWS = {
         ("x-regiongate-country", "x-regiongate-key-id", "x-regiongate-org"),
     ),
     "a country": (
-        replace(ALLOWED, country="FR"),
+        ALLOWED._replace(country="FR"),
         {"x-regiongate-decision-id": ID, "x-regiongate-country": "FR"},
         ("x-regiongate-key-id", "x-regiongate-org"),
     ),
     "a key of nobody": (
-        replace(ALLOWED, key_id="key_1"),
+        ALLOWED._replace(key_id="key_1"),
         {"x-regiongate-decision-id": ID, "x-regiongate-key-id": "key_1"},
         ("x-regiongate-country", "x-regiongate-org"),
     ),
@@ -204,7 +204,7 @@ def test_an_allow_leaves_no_header_to_forge(
 def test_an_allow_removes_what_else_is_forged() -> None:
     """Further headers of a client's are removed, but never one that is set: Envoy removes last."""
     forged = ["x-regiongate-plan", "x_regiongate_org", "x-regiongate-country", "x-regiongate-org"]
-    answer = read(responses.allow(replace(ALLOWED, country="FR"), forged=forged))
+    answer = read(responses.allow(ALLOWED._replace(country="FR"), forged=forged))
     assert answer.headers.keys() == {"x-regiongate-country", "x-regiongate-decision-id"}
     assert answer.removed == (
         *("x-regiongate-key-id", "x-regiongate-org", "x-regiongate-plan", "x_regiongate_org"),
@@ -376,7 +376,7 @@ TEMPLATES = {
 def test_templates(kind: str, body: str, expected: str) -> None:
     """The operator's own text is filled in once."""
     response = Response(format=Format.TEMPLATE, body=body, content_type=kind, message=HOSTILE)
-    told = replace(DENIED, reason=HOSTILE, country="${reason}")
+    told = DENIED._replace(reason=HOSTILE, country="${reason}")
     answer = read(responses.deny(told, response))
     assert (answer.headers["content-type"], answer.body) == (kind, expected)
 
@@ -394,7 +394,7 @@ def test_templates_of_json_are_escaped(kind: str) -> None:
     """What is filled into JSON is escaped as JSON's strings are."""
     body = '{"m": "${message}", "r": "${reason}", "c": "${country}"}'
     response = Response(format=Format.TEMPLATE, body=body, content_type=kind, message=HOSTILE)
-    answer = read(responses.deny(replace(DENIED, reason=HOSTILE, country='"'), response))
+    answer = read(responses.deny(DENIED._replace(reason=HOSTILE, country='"'), response))
     assert json.loads(answer.body) == {"m": HOSTILE, "r": HOSTILE, "c": '"'}
 
 
@@ -411,6 +411,6 @@ def test_every_denial_is_one(
 ) -> None:
     """Whatever an operator writes, what comes out is an explicit denial that upstream can read."""
     response = Response(status=status, message=message, format=form)
-    answer = read(responses.deny(replace(DENIED, reason=reason), response, grpc=grpc))
+    answer = read(responses.deny(DENIED._replace(reason=reason), response, grpc=grpc))
     assert (settled(answer), answer.status) == ("deny", status)
     assert not answer.body if grpc else json.loads(answer.body)

@@ -12,7 +12,8 @@ import pytest
 
 from regiongate.address import ClientAddress, EnvoyMetadata
 from regiongate.extauthz.remembered import Memory
-from regiongate.facts import Source
+from regiongate.extauthz.service import request as request_facts
+from regiongate.facts import Located, Source
 from regiongate.keys.record import KeyRecord, Profile, Status
 from regiongate.keys.stores.file import FileStore
 from regiongate.policy.exemptions import Exemption
@@ -75,6 +76,9 @@ policies:
     otherwise: allow
   one-address:
     rules: [{name: it, when: source.address == "212.27.48.10", deny: {reason: it}}]
+    otherwise: allow
+  one-network:
+    rules: [{name: it, when: source.network == "212.27.48.10/32", deny: {reason: it}}]
     otherwise: allow
   request:
     rules: [{name: teapot, when: request.path == "/teapot", deny: {reason: teapot, status: 418}}]
@@ -281,7 +285,7 @@ def test_what_cannot_be_read_is_denied(
 class NoPlaces:
     """A locator that fails."""
 
-    def locate(self, client: ClientAddress) -> Source:
+    def locate(self, client: ClientAddress) -> Located:
         raise RuntimeError(f"no locating {client}")
 
 
@@ -314,7 +318,9 @@ def test_a_fault_of_ours(asked: Service, *, defer: bool, caplog: pytest.LogCaptu
 
 def test_a_country_that_no_header_may_hold_is_a_fault() -> None:
     """A line break in a database is no header, and no way out of a decision either."""
-    asked = ours(locator=type("Odd", (), {"locate": lambda *_: Source(country="F\r\nR")})())
+    asked = ours(
+        locator=type("Odd", (), {"locate": lambda *_: Located.of(Source(country="F\r\nR"))})()
+    )
     answer = asked.answer(check(policy="internal"))
     assert (settled(answer), answer.status) == ("deny", 503)
 
@@ -329,7 +335,7 @@ def test_conditions_see_the_request_without_its_credentials() -> None:
     asked.answer(check(headers=headers, policy="request", path="/v1/é?a=1"))
     judged = asked.events[0].judged
     assert judged is not None
-    request = judged.facts.request
+    request = request_facts(asked.snapshot, judged.check)
     assert dict(request.headers) == {
         ":method": "GET",
         ":path": "/v1/é?a=1",
@@ -442,11 +448,20 @@ def test_unknown_keys_do_not_profit_from_another_s_exemption() -> None:
     assert settled(asked.answer(check(BRAZIL, bearer("made-up")))) == "deny"
 
 
-def test_an_address_that_a_rule_names_is_told_from_its_neighbour() -> None:
-    """Two clients of one country are not one client where a rule looks at the address."""
+@pytest.mark.parametrize("policy", ["one-address", "one-network"])
+def test_what_a_rule_names_is_told_from_its_neighbour(policy: str) -> None:
+    """Two clients of one country are not one where a rule looks at the address or the network."""
     asked = ours()
     for client, verdict in ((FRANCE, "deny"), (FRANCE_TOO, "allow"), (FRANCE, "deny")):
-        assert settled(asked.answer(check(client, policy="one-address"))) == verdict
+        assert settled(asked.answer(check(client, policy=policy))) == verdict
+
+
+def test_clients_of_one_country_share_a_decision() -> None:
+    """Where no rule tells them apart, what was decided for one network holds for the next."""
+    asked = ours()
+    for client in (FRANCE, FRANCE_TOO):
+        asked.answer(check(client))
+    assert len(asked.snapshot.memory) == 1
 
 
 def test_a_clock_that_is_set_back() -> None:
@@ -459,7 +474,7 @@ def test_a_clock_that_is_set_back() -> None:
 QUESTIONS = tuple(
     itertools.product(
         [NOW - 30 * DAY, NOW, NOW + DAY, NOW + 30 * DAY],
-        ["", "internal", "shadow", "announced", "one-address", "request", "typo"],
+        ["", "internal", "shadow", "announced", "one-address", "one-network", "request", "typo"],
         [FRANCE, FRANCE_TOO, BRAZIL, IRAN, NOWHERE, ""],
         ["", "nobodys", "a,b", *KEYS],
     )

@@ -345,9 +345,20 @@ MALFORMED = {
         pb.CheckRequest(
             attributes=pb.AttributeContext(
                 request=pb.AttributeContext.Request(
+                    http=Http(headers={str(number): b"" for number in range(wire.MAX_HEADERS + 1)})
+                )
+            )
+        ).SerializeToString(),
+        "expected at most 1000 headers (got more)",
+    ),
+    "too many headers, one by one": (
+        pb.CheckRequest(
+            attributes=pb.AttributeContext(
+                request=pb.AttributeContext.Request(
                     http=Http(
-                        headers={str(number): b"" for number in range(wire.MAX_HEADERS)},
-                        header_map=pb.HeaderMap(headers=[pb.HeaderValue(key="a")]),
+                        header_map=pb.HeaderMap(
+                            headers=[pb.HeaderValue(key="a")] * (wire.MAX_HEADERS + 1)
+                        )
                     )
                 )
             )

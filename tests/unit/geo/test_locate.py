@@ -125,13 +125,13 @@ def test_an_address_is_located(country: Database, text: str, expected: dict[str,
     """The answer is the same when it is remembered."""
     locator = Locator([country])
     source = Source(address=str(ip_address(text)), **expected)
-    assert locator.locate(client(text)) == source
-    assert locator.locate(client(text)) == source
+    assert locator.locate(client(text)).source == source
+    assert locator.locate(client(text)).source == source
 
 
 def test_without_an_address_nothing_is_known(country: Database) -> None:
     """The status alone says so."""
-    source = Locator([country]).locate(ClientAddress(None, "missing"))
+    source = Locator([country]).locate(ClientAddress(None, "missing")).source
     assert source == Source(status="unresolved")
 
 
@@ -139,14 +139,14 @@ def test_a_database_may_know_a_private_address(tmp_path: Path) -> None:
     """An operator's own database locates an operator's own network."""
     path = write(tmp_path / "own.mmdb", {"10.1.0.0/16": "de"})
     locator = Locator([Database.open(path)])
-    assert locator.locate(client("10.1.2.3")).status == "located"
-    assert locator.locate(client("10.2.2.3")).status == "private"
+    assert locator.locate(client("10.1.2.3")).source.status == "located"
+    assert locator.locate(client("10.2.2.3")).source.status == "private"
 
 
 def test_several_databases_answer_together(everything: Databases) -> None:
     """Each field comes from the first that knows it."""
     locator = Locator(*everything)
-    assert locator.locate(client("81.2.69.160")) == Source(
+    assert locator.locate(client("81.2.69.160")).source == Source(
         address="81.2.69.160",
         asn=20712,
         as_org="Andrews & Arnold Ltd",
@@ -157,11 +157,11 @@ def test_several_databases_answer_together(everything: Databases) -> None:
         proxy=True,
         **GB,
     )
-    crimea = locator.locate(client("5.133.64.9"))
+    crimea = locator.locate(client("5.133.64.9")).source
     assert (crimea.country, list(crimea.regions)) == ("UA", ["UA-43"])
     assert crimea.network == "5.133.64.0/24"
-    assert locator.locate(client("5.133.65.9")).country == "RU"
-    assert locator.locate(client("64:ff9b::808:808")).network == "8.8.8.0/24"
+    assert locator.locate(client("5.133.65.9")).source.country == "RU"
+    assert locator.locate(client("64:ff9b::808:808")).source.network == "8.8.8.0/24"
 
 
 def test_a_layout_belongs_to_one_database(tmp_path: Path, country: Database) -> None:
@@ -171,10 +171,10 @@ def test_a_layout_belongs_to_one_database(tmp_path: Path, country: Database) -> 
     other = Database.open(asn_database(tmp_path / "other.mmdb"))
     layouts: Mapping[Database, Layout] = {own: {"country": ("cc",)}, asn: {"asn": ("as", "number")}}
     locator = Locator([own, country], [asn, other], layouts=layouts)
-    first, second = (locator.locate(client(text)) for text in ("1.2.3.4", "81.2.69.160"))
+    first, second = (locator.locate(client(text)).source for text in ("1.2.3.4", "81.2.69.160"))
     assert (first.country, first.asn) == ("GB", 7)
     assert (second.country, second.asn) == ("GB", 20712)
-    alone = Locator([own], layouts=layouts).locate(client("1.2.3.4"))
+    alone = Locator([own], layouts=layouts).locate(client("1.2.3.4")).source
     assert (alone.country, alone.network) == ("GB", "1.2.3.0/24")
 
 
@@ -187,8 +187,8 @@ def test_an_answer_does_not_depend_on_what_was_asked_before(
     for databases in ((everything[0][:1], [], []), everything):
         locator = Locator(*databases)
         for address in addresses:
-            alone = Locator(*databases).locate(ClientAddress(address, ""))
-            assert locator.locate(ClientAddress(address, "")) == alone
+            alone = Locator(*databases).locate(ClientAddress(address, "")).source
+            assert locator.locate(ClientAddress(address, "")).source == alone
 
 
 @given(ADDRESSES | st.sampled_from([ip_address(text) for text in TEXTS]))
@@ -202,8 +202,8 @@ def test_the_address_is_the_one_that_was_asked_for(
 def test_nobody_can_change_what_is_remembered(country: Database) -> None:
     """A message that somebody alters is not given to anybody else."""
     locator = Locator([country])
-    locator.locate(client("81.2.69.160")).country = "XX"
-    assert locator.locate(client("81.2.69.160")).country == "GB"
+    locator.locate(client("81.2.69.160")).source.country = "XX"
+    assert locator.locate(client("81.2.69.160")).source.country == "GB"
 
 
 def test_a_record_that_cannot_be_decoded_is_an_unknown_place(tmp_path: Path) -> None:
@@ -211,9 +211,9 @@ def test_a_record_that_cannot_be_decoded_is_an_unknown_place(tmp_path: Path) -> 
     path = country_database(tmp_path / "country.mmdb")
     path.write_bytes(path.read_bytes().replace(b"Dcode", b"D\xff\xfe\xfd\xfc"))
     locator = Locator([Database.open(path)])
-    assert locator.locate(client("81.2.69.160")).status == "unknown"
-    assert locator.locate(client("81.2.69.160")).status == "unknown"
-    assert locator.locate(client("214.1.1.7")).network == "214.1.1.0/24"
+    assert locator.locate(client("81.2.69.160")).source.status == "unknown"
+    assert locator.locate(client("81.2.69.160")).source.status == "unknown"
+    assert locator.locate(client("214.1.1.7")).source.network == "214.1.1.0/24"
     assert locator.undecodable == 1
 
 
@@ -258,12 +258,12 @@ def test_many_threads_may_ask_at_once(everything: Databases) -> None:
     """Also when there is room for few answers, which they take from each other."""
     locator = Locator(*everything, remembered=4)
     expected = {
-        address: Locator(*everything).locate(ClientAddress(address, "")) for address in KNOWN
+        address: Locator(*everything).locate(ClientAddress(address, "")).source for address in KNOWN
     }
 
     def ask(_: int) -> bool:
         return all(
-            locator.locate(ClientAddress(address, "")) == source
+            locator.locate(ClientAddress(address, "")).source == source
             for address, source in expected.items()
         )
 
@@ -277,5 +277,5 @@ def test_every_country_of_the_file_is_found(country: Database) -> None:
     locator = Locator([country])
     for network, record in COUNTRY.items():
         assert isinstance(record, dict)
-        source = locator.locate(client(network.partition("/")[0]))
+        source = locator.locate(client(network.partition("/")[0])).source
         assert source.country == record.get("country", {}).get("iso_code", "")

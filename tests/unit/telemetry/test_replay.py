@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from regiongate.facts import Key, Request, Source
+from regiongate.facts import Key, Located, Request, Source
 from regiongate.keys.record import KeyRecord, Profile
 from regiongate.policy import Facts, Verdict, decide
 from regiongate.telemetry import record, replay
@@ -152,4 +152,4 @@ def test_what_a_record_holds_of_a_key_depends_on_the_key_file() -> None:
 @given(SOURCES)
 def test_a_place_is_read_back_as_it_was_written(source: Source) -> None:
     """The writer of records and their reader are each other's way back."""
-    assert read({**RECORD, "source": record.source(source)}).source == source
+    assert read({**RECORD, "source": record.source(Located.of(source))}).source == source

@@ -17,7 +17,7 @@ from regiongate.address import ClientAddress
 from regiongate.cli import options
 from regiongate.cli.geo import telling
 from regiongate.extauthz.service import Locator
-from regiongate.facts import Source
+from regiongate.facts import Located
 from regiongate.geo import Database
 from regiongate.geo.finding import Finding, carries, find
 from regiongate.printable import printable
@@ -93,7 +93,7 @@ def _configured(config: Path) -> tuple[Opened, Locator]:
 
 
 _Answer: TypeAlias = tuple[
-    IPv4Address | IPv6Address, Source, Sequence[tuple[Place, Database, Finding]]
+    IPv4Address | IPv6Address, Located, Sequence[tuple[Place, Database, Finding]]
 ]
 
 
@@ -109,8 +109,8 @@ def _print(answers: Sequence[_Answer]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("address", "status", "country", "regions", "AS", "flags", "network", "file"):
         table.add_column(heading)
-    for address, source, findings in answers:
-        carried = carries(address)
+    for address, located, findings in answers:
+        source, carried = located.source, carries(address)
         row = (
             f"{address}" + (f" ({carried[0]} of {carried[1]})" if carried else ""),
             source.status,
@@ -128,15 +128,15 @@ def _print(answers: Sequence[_Answer]) -> None:
 
 def _as_json(
     address: IPv4Address | IPv6Address,
-    source: Source,
+    located: Located,
     findings: Sequence[tuple[Place, Database, Finding]],
 ) -> dict[str, Any]:
     carried = carries(address)
     return {
         "address": str(address),
-        "status": source.status,
+        "status": located.source.status,
         "carries": {"kind": carried[0], "address": str(carried[1])} if carried else None,
-        "source": source_record(source),
+        "source": source_record(located),
         "databases": [
             {
                 "role": place.role,
