@@ -69,16 +69,17 @@ def in_turns(things: Mapping[str, Callable[[], object]], *, calls: int) -> dict[
 
 
 async def in_turns_within_a_loop(
-    things: Mapping[str, Callable[[], object]], *, calls: int
+    things: Mapping[str, Callable[[], object]], *, calls: int, rounds: int = ROUNDS
 ) -> dict[str, Turns]:
     """Time things in turns, and let the event loop work between them.
 
     Args:
         things: by name; each is one call.
         calls: in one turn.
+        rounds: how many turns each has, after one that warms up.
     """
     figures: dict[str, list[float]] = {name: [] for name in things}
-    for _ in range(ROUNDS + 1):
+    for _ in range(rounds + 1):
         for name, call in things.items():
             figures[name].append(_timed(call, calls))
             # What was put off (the decision log, the key store's changes) is not the next one's.
