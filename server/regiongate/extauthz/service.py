@@ -106,6 +106,7 @@ class Event(NamedTuple):
         decision_id: what the decision is known by everywhere.
         judged: None when the Check could not be read or judged; `told.reason` then says which.
         seconds: taken, from the bytes to the bytes.
+        metadata: of the gRPC call that brought the Check.
     """
 
     time: datetime
@@ -114,6 +115,7 @@ class Event(NamedTuple):
     told: Told
     judged: Judged | None
     seconds: float
+    metadata: Metadata = ()
 
 
 class Authorization:
@@ -162,7 +164,7 @@ class Authorization:
             _LOG.exception("a Check could not be judged")
             answer = DEFERRED if snapshot.defer_errors else FAILED
         seconds = time.perf_counter() - started
-        self._record(Event(now, decision_id, snapshot, answer.told, judged, seconds))
+        self._record(Event(now, decision_id, snapshot, answer.told, judged, seconds, metadata))
         return answer.render(decision_id)
 
     def _complain(self, now: float, problem: WireError) -> None:

@@ -43,7 +43,6 @@ class Calls:
         tally: counts them.
         limit: how many Checks may be under way; one more is answered as on_error says.
         callers: names that a caller's certificate must have one of; None for any.
-        received: is shown the metadata of every Check, before it is judged.
 
     Attributes:
         in_flight: how many Checks are under way.
@@ -58,7 +57,6 @@ class Calls:
         *,
         limit: int,
         callers: Collection[str] | None = None,
-        received: Callable[[Metadata], None] | None = None,
     ) -> None:
         self._authorization = authorization
         self._snapshot = snapshot
@@ -66,7 +64,6 @@ class Calls:
         self._tally = tally
         self._limit = limit
         self._callers = None if callers is None else {name.encode() for name in callers}
-        self._received = received
         self._ended: asyncio.Event | None = None
         self.in_flight = 0
 
@@ -78,8 +75,6 @@ class Calls:
         if self._callers is not None and not self._known(context):
             return self._refuse("caller", STRANGER)
         metadata: Metadata = context.invocation_metadata() or ()
-        if self._received is not None:
-            self._received(metadata)
         self.in_flight += 1
         try:
             answer = await self._authorization.check(data, metadata)

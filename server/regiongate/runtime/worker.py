@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from regiongate import __version__
 from regiongate.documents import DocumentError
-from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.service import Authorization, Event
 from regiongate.geo import rehearsed
 from regiongate.keys.cache import CachedStore, Counts
@@ -57,7 +56,6 @@ _KEY_COUNTS: Final[Mapping[str, tuple[metrics.Family, Labels]]] = {
 _LOG: Final = logging.getLogger(__name__)
 
 Observer = Callable[[Event], None]
-Received = Callable[[Metadata], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +198,10 @@ class Worker:
         counted = Metrics(self._tally, countries=settings.metrics.countries)
         observers = [counted.record, self._state.strike, self._wiring.record]
         observers += [self._log.write] if self._log else []
-        received: Received = self._wiring.begin
         if settings.tracing is not None:
             tracing = _tracing(settings.tracing)
             closing.callback(tracing.close)
             observers.append(tracing.record)
-            received = _both(tracing.begin, self._wiring.begin)
         record = _each(observers)
         return Calls(
             Authorization(snapshot, record),
@@ -214,7 +210,6 @@ class Worker:
             self._tally,
             limit=settings.limits.calls,
             callers=settings.tls.clients if settings.tls else None,
-            received=received,
         )
 
     # ----------------------------------------------------------------------------- reloads
@@ -357,16 +352,6 @@ def _each(observers: Sequence[Observer]) -> Observer:
             observer(event)
 
     return tell
-
-
-def _both(one: Received, other: Received) -> Received:
-    """Return what shows both the metadata of a Check."""
-
-    def receive(metadata: Metadata) -> None:
-        one(metadata)
-        other(metadata)
-
-    return receive
 
 
 def _tracing(written: config.Tracing) -> Tracing:

@@ -8,7 +8,6 @@ batches by a thread; what it cannot keep up with is dropped.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextvars import ContextVar
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -28,7 +27,6 @@ PATIENCE: Final = 2.0
 """Seconds that the collector may take for a batch, all tries together; a stop waits as long."""
 
 _CARRIED: Final = ("traceparent", "tracestate")
-_PARENT: Final[ContextVar[Context | None]] = ContextVar("parent", default=None)
 
 
 class Tracing:
@@ -54,16 +52,12 @@ class Tracing:
         self._tracer = self._provider.get_tracer("regiongate", __version__)
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, metadata: Metadata) -> None:
-        """Take note of the parent of the Check that the running task answers."""
-        _PARENT.set(self._propagator.extract(_carrier(metadata), Context()))
-
     def record(self, event: Event) -> None:
         """Make the span of an answered Check."""
         start = int(event.time.timestamp() * 1e9)
         span = self._tracer.start_span(
             f"{SERVICE}/Check",
-            context=_PARENT.get(),
+            context=self._propagator.extract(_carrier(event.metadata), Context()),
             kind=SpanKind.SERVER,
             attributes=_attributes(event),
             start_time=start,

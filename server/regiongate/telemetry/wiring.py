@@ -10,14 +10,12 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from regiongate.address import CLIENT_ADDRESS_METADATA, EnvoyMetadata, parse
 from regiongate.doctor.observation import MOST, Addresses, Observation, quantile
-from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.service import Event, Judged
 from regiongate.geo.ranges import is_private
 from regiongate.policy.decide import UNKNOWN_POLICY
@@ -32,7 +30,6 @@ EACH_SECOND: Final = 128
 MOST_ENTRIES: Final = 16
 """Entries of a chain that are counted; a client can send thousands."""
 
-_METADATA: Final[ContextVar[Metadata]] = ContextVar("metadata", default=())
 _FORWARDED_FOR: Final = "x-forwarded-for"
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 
@@ -87,10 +84,6 @@ class Wiring:
         self._unjudged = Counter[str]()
         self._checks = 0
         self._left, self._again = 0, float("-inf")
-
-    def begin(self, metadata: Metadata) -> None:
-        """Take note of the metadata of the Check that the running task answers."""
-        _METADATA.set(metadata)
 
     def record(self, event: Event) -> None:
         """Take note of an answered Check."""
@@ -169,7 +162,7 @@ def _kind(text: str) -> str:
 
 def _seen(event: Event, judged: Judged) -> Seen:
     check, key = judged.check, judged.known.key
-    metadata, client = _METADATA.get(), judged.known.located.address
+    client = judged.known.located.address
     peer = str(parse(check.peer) or "")
     entries = b",".join(check.header(_FORWARDED_FOR))
     return Seen(
@@ -180,7 +173,7 @@ def _seen(event: Event, judged: Judged) -> Seen:
         entries=min(entries.count(b",") + 1, MOST_ENTRIES) if entries else 0,
         appended=bool(entries) and _stands_for(entries.rpartition(b",")[2], peer),
         forwarded=bool(check.header("forwarded")),
-        metadata=min(sum(name == _name(event) for name, _ in metadata), MOST_ENTRIES),
+        metadata=min(sum(name == _name(event) for name, _ in event.metadata), MOST_ENTRIES),
         key="malformed" if key.problem else "one" if key.presented else "none",
         refused_policy=event.told.reason == UNKNOWN_POLICY.reason,
         microseconds=round(event.seconds * 1e6),

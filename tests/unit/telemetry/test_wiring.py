@@ -46,7 +46,6 @@ class Observed:
 
     def send(self, data: bytes, metadata: Iterable[tuple[str, str]] = ()) -> None:
         """Send what may be a Check."""
-        self.wiring.begin(list(metadata))
         fakes.finished(self.authorization.check(data, list(metadata)))
 
     def told(self) -> Observation:
