@@ -7,10 +7,12 @@ JOBS   ?= 2
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+# A file's tests stay together, as they share processes; the long files come first.
+TEST    = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test lint types protos bench clean soak
+.PHONY: help demo run test lint types protos compiled bench clean soak
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*  ## /  make \1\t/p' Makefile | expand -t 16
@@ -22,8 +24,7 @@ run: $(READY)  ## keep the demonstration running and print curl lines to try, un
 	@$(BIN)/python -m demo run
 
 test: $(READY)  ## run every test, those against the real Envoy included
-	@# A file's tests stay together, as they share processes; the long files come first.
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(TEST)
 
 soak: $(READY)  ## the faults of `make test` for longer, and what takes long: about an hour
 	REGIONGATE_SOAK=1 $(BIN)/python -m pytest -s -m 'soak or not soak' tests/integration/faults tests/integration/workers tests/integration/keys/test_million.py
@@ -38,7 +39,11 @@ types: $(READY)  ## check types: package, demonstration and tests
 protos: $(READY)  ## generate the message classes from protos/
 	$(BIN)/python protos/generate.py server/regiongate/_pb
 
-bench: $(READY)  ## measure
+compiled: $(READY)  ## compile the way of a Check to C, in build/compiled, and run every test on it
+	$(BIN)/python deploy/compile.py server build/compiled
+	PYTHONPATH="$(CURDIR)/build/compiled" $(TEST)
+
+bench: $(READY)  ## measure; after `make compiled` both kinds
 	$(BIN)/python -m bench
 
 clean:  ## remove the environment, the downloads and the caches

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from bench import engines, growth, layers, load, policy, proxy, scaling
+from bench.deployment import COMPILED
 from bench.report import Report, Section
 
 NO_H2LOAD = "h2load is not on this machine (Debian: apt-get install nghttp2-client)"
@@ -33,6 +34,8 @@ def main() -> None:
             continue
         for section in PARTS[part](options.keys):
             report.add(section)
+    if not COMPILED.exists():
+        report.missing("what is compiled: there is none (make compiled; needs a C compiler)")
     report.write(options.json)
 
 

@@ -26,6 +26,8 @@ from regiongate._pb import ext_authz_pb2 as pb
 from regiongate.countries import countries, subdivisions
 
 DATABASES = Path(__file__).parent.parent / ".demo"
+COMPILED = Path(__file__).parent.parent / "build" / "compiled"
+"""What `make compiled` makes."""
 CLIENT = "8.8.8.8"
 """In the demonstration's database, and in an allowed country."""
 DENIED = ("CU", "IR", "KP", "RU", "SY")
@@ -187,9 +189,21 @@ def _import(lines: Path, url: str, size: Size) -> None:
 
 @contextmanager
 def regiongate(
-    folder: Path, size: Size | None = None, *, engine: str = "auto", workers: int = 1
+    folder: Path,
+    size: Size | None = None,
+    *,
+    engine: str = "auto",
+    workers: int = 1,
+    compiled: bool = False,
 ) -> Iterator[tuple[Process, list[Tcp]]]:
     """Run RegionGate until the end of the with statement.
+
+    Args:
+        folder: for its files.
+        size: how much there is to know.
+        engine: that serves.
+        workers: how many.
+        compiled: from COMPILED.
 
     Yields:
         Its process, and the address of each worker.
@@ -199,7 +213,10 @@ def regiongate(
             listen = [reservations.enter_context(reserved()) for _ in range(workers)]
         config = configured(folder, size, engine=engine, listen=listen)
         command = [sys.executable, "-m", "regiongate", "serve", "--config", str(config)]
-        process = cleanup.enter_context(running(f"regiongate-{engine}-{workers}", command, folder))
+        if compiled:
+            command = ["env", f"PYTHONPATH={COMPILED}", *command]
+        name = f"regiongate-{engine}-{workers}{'-compiled' * compiled}"
+        process = cleanup.enter_context(running(name, command, folder))
         for address in listen:
             process.wait_until(partial(serving, address), "was not SERVING")
         yield process, listen

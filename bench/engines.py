@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import load
-from bench.deployment import CLIENT, floor, question, regiongate
+from bench.deployment import CLIENT, COMPILED, floor, question, regiongate
 from bench.load import GRPC, Load
 from bench.pairs import taking_turns
 from bench.report import Section
@@ -42,6 +42,9 @@ def measure(rounds: int = ROUNDS) -> Section:
             _, (gate,) = running.enter_context(regiongate(place, engine=engine))
             for name, address in (("always allow", allowing), ("RegionGate", gate)):
                 things[f"{engine}: {name}"] = partial(checks(address).rate, REQUESTS[engine])
+        if COMPILED.exists():
+            _, (gate,) = running.enter_context(regiongate(place, engine="native", compiled=True))
+            things["native: RegionGate, compiled"] = partial(checks(gate).rate, REQUESTS["native"])
         rows = taking_turns(things, rounds=rounds)
     return Section(
         title="Checks a second over gRPC, at full load",

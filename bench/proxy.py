@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from bench.deployment import CLIENT, HEADERS, floor, key, regiongate
+from bench.deployment import CLIENT, COMPILED, HEADERS, floor, key, regiongate
 from bench.load import Load, percentile
 from bench.pairs import Turns, taking_turns
 from bench.report import Section
@@ -135,6 +135,9 @@ def _everything() -> Iterator[dict[str, Load]]:
             _, gates = cleanup.enter_context(regiongate(Path(folder), engine=engine))
             services[f"{engine}: always allow"] = [allowing]
             services[f"{engine}: RegionGate"] = gates
+        if COMPILED.exists():
+            compiled = regiongate(Path(folder), engine="native", compiled=True)
+            _, services["native: RegionGate, compiled"] = cleanup.enter_context(compiled)
         yield cleanup.enter_context(envoy(Path(folder), services))
 
 

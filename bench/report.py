@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.pairs import Turns
+from regiongate.runtime.compiled import is_compiled
 
 PACKAGES = (
     "regiongate", "grpcio", "pygrpc-native", "protobuf", "maxminddb", "cel-expr-python", "uvloop",
@@ -111,6 +112,7 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}{_built()}",
         **{name: _version(name) for name in PACKAGES},
+        "the way of a Check": "compiled" if is_compiled() else "interpreted",
     }
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from regiongate.runtime.compiled import is_compiled
+
 pytest_plugins = ["tests.leaks", "tests.figures"]
 
 # The same examples every time, and none is too slow: another test may have the machine meanwhile.
@@ -15,6 +17,11 @@ settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("steady")
+
+
+def pytest_report_header() -> str:
+    """Say which RegionGate is tested: `make compiled` tests another than `make test`."""
+    return f"regiongate: {'compiled' if is_compiled() else 'interpreted'}"
 
 
 @pytest.fixture(scope="session", autouse=True)

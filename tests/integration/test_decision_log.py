@@ -22,7 +22,6 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from regiongate._pb.regiongate.v1.decision_pb2 import Decision
 from regiongate.extauthz.service import Authorization, Event
 from regiongate.runtime.state import State
-from regiongate.telemetry import decision_log
 from regiongate.telemetry.decision_log import BATCH, CAPACITY, DecisionLog
 from regiongate.telemetry.record import record
 from tests import databases
@@ -348,15 +347,12 @@ input()
 """A program that locks a file until it is told to end; reading it is enough to."""
 
 
-async def test_what_waits_is_bounded_in_bytes(
-    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_waits_is_bounded_in_bytes(config: Path, tmp_path: Path) -> None:
     """Where the disk stands still, long lines fill no more memory than short ones."""
-    monkeypatch.setattr(decision_log, "CAPACITY_BYTES", 100_000)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    log = DecisionLog(pipe)
+    log = DecisionLog(pipe, capacity=100_000)
     events: list[Event] = []
     asked = question(GERMANY, path="/" + "x" * 60_000)
     await Authorization(State(config).snapshot, events.append).check(asked, ())

@@ -123,7 +123,8 @@ def _announce(reports: Sequence[Report], shown: str) -> None:
     """Say in a few lines what is in force."""
     info: Any = reports[0].info
     where = ", ".join(one.address for one in reports)
-    _LOG.info("serving on %s (engine %s)", where, info["engine"])
+    engine = f"{info['engine']}{', compiled' if info['compiled'] else ''}"
+    _LOG.info("serving on %s (engine %s)", where, engine)
     policy, keys = info["policy"], info["keys"]
     _LOG.info(
         "policy %s: %d policies, %d rules, digest %s",

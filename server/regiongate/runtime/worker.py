@@ -23,6 +23,7 @@ from regiongate.geo import rehearsed
 from regiongate.keys.cache import CachedStore, Counts
 from regiongate.runtime import config, engines, needs, tls, usage
 from regiongate.runtime.background import kept_running
+from regiongate.runtime.compiled import is_compiled
 from regiongate.runtime.limits import Calls
 from regiongate.runtime.parent import Post
 from regiongate.runtime.report import Report
@@ -204,7 +205,7 @@ class Worker:
             observers.append(tracing.record)
         record = _each(observers)
         return Calls(
-            Authorization(snapshot, record),
+            Authorization(snapshot, record).check,
             snapshot,
             record,
             self._tally,
@@ -271,6 +272,7 @@ class Worker:
         return {
             "version": __version__,
             "engine": self._engine,
+            "compiled": is_compiled(),
             "tls": "off" if not settings.tls else "mutual" if settings.tls.client_ca else "on",
             "policy": {
                 "file": configured.settings.policy,

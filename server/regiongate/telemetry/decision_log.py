@@ -32,7 +32,7 @@ CAPACITY: Final = 10_000
 """Lines that may wait to be written."""
 
 CAPACITY_BYTES: Final = 32 * 1024 * 1024
-"""Bytes of lines that may wait to be written: a client decides how long a line is."""
+"""Bytes of them, by default."""
 
 BATCH: Final = 500
 """Lines written at once; a failure costs no more than these."""
@@ -61,6 +61,7 @@ class DecisionLog:
         sample_allowed: the share of plain allows that is written, 0 to 1. What is denied, or will
             be, always is.
         address: how much of a client's address is written.
+        capacity: bytes of lines that may wait to be written: a client decides how long a line is.
 
     Attributes:
         sampled_out: how many were left out by sampling.
@@ -75,10 +76,12 @@ class DecisionLog:
         path: Path | None,
         sample_allowed: float = 1.0,
         address: privacy.Privacy = privacy.full,
+        capacity: int = CAPACITY_BYTES,
     ) -> None:
         self._path = path
         self._sample = sample_allowed
         self._address = address
+        self._capacity = capacity
         self._lines: deque[bytes] = deque()
         # Bytes of lines, each counted by one thread.
         self._made = 0
@@ -118,7 +121,7 @@ class DecisionLog:
         if plain and random.random() >= self._sample:  # noqa: S311 a sample, not a secret
             self.sampled_out += 1
             return
-        if len(self._lines) >= CAPACITY or self._made - self._taken > CAPACITY_BYTES:
+        if len(self._lines) >= CAPACITY or self._made - self._taken > self._capacity:
             self._overflown += 1
             return
         written = record(event)

@@ -194,8 +194,8 @@ class Tally:
         }
 
     @classmethod
-    def read(cls, written: Mapping[str, Iterable[tuple[Sequence[str], Row]]]) -> Tally:
-        """Return the tally that was written."""
+    def read(cls, written: Mapping[str, Iterable[Sequence[Any]]]) -> Tally:
+        """Return the tally that was written; JSON makes lists of tuples."""
         return cls(
             {
                 name: {tuple(labels): list(row) for labels, row in rows}

@@ -137,7 +137,7 @@ async def test_a_clock_that_jumps_changes_decisions_by_date_and_nothing_else(
     (tmp_path / "policy.yaml").write_bytes(policy(dated))
     now, events, state = [enforced], list[Event](), State(config)
     authorization = Authorization(state.snapshot, events.append, lambda: now[0])
-    calls = Calls(authorization, state.snapshot, events.append, Tally(), limit=10)
+    calls = Calls(authorization.check, state.snapshot, events.append, Tally(), limit=10)
     steps = (-1, 1, -40, 3650, 0, -3650, 1) * 20
     async with answering(engine, calls.check) as ask:
         for step in steps:

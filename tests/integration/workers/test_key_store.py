@@ -69,8 +69,8 @@ def test_a_worker_that_is_started_anew_meanwhile_waits_for_the_file(tmp_path: Pa
     with fleet(tmp_path, keys=keys("sqlite:///keys.db")) as running:
         path.rename(aside)
         os.kill(running.workers()[0], signal.SIGKILL)
+        until(lambda: "worker 0: is not running" in problems(running), "it is told")
         until(lambda: f"{path}: expected a file that is there" in running.said(), "it says why")
-        assert "worker 0: is not running" in problems(running)
         assert running.page("/readyz").status == 200
         assert running.ask(1).status == 200
         aside.rename(path)

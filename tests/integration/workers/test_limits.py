@@ -13,6 +13,7 @@ import trustme
 from envoy.service.auth.v3 import external_auth_pb2 as reference
 from grpc import aio
 
+from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.service import SERVICE, Authorization, Event
 from regiongate.runtime.limits import Calls
 from regiongate.runtime.state import State
@@ -34,18 +35,6 @@ class Context:
         return ()
 
 
-class Slow(Authorization):
-    """Answers when it is told to."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.go_on = asyncio.Event()
-
-    async def check(self, data: bytes, metadata: Any) -> bytes:
-        await self.go_on.wait()
-        return await super().check(data, metadata)
-
-
 @pytest.mark.parametrize(
     ("on_error", "outcome"), [("deny", "denied_response"), ("defer", "error_response")]
 )
@@ -54,14 +43,19 @@ async def test_one_check_too_many_is_answered_as_on_error_says(
 ) -> None:
     """With 503 and a reason, at once; those under way are answered as ever."""
     state, events, tally = State(deploy(tmp_path, on_error=on_error)), list[Event](), Tally()
-    slow = Slow(state.snapshot, events.append)
-    calls = Calls(slow, state.snapshot, events.append, tally, limit=2)
+    authorization, go_on = Authorization(state.snapshot, events.append), asyncio.Event()
+
+    async def slowly(data: bytes, metadata: Metadata) -> bytes:
+        await go_on.wait()
+        return await authorization.check(data, metadata)
+
+    calls = Calls(slowly, state.snapshot, events.append, tally, limit=2)
     context: Any = Context()
     under_way = [asyncio.create_task(calls.check(question(), context)) for _ in range(2)]
     await asyncio.sleep(0)
     assert calls.in_flight == 2
     refused = reference.CheckResponse.FromString(await calls.check(question(), context))
-    slow.go_on.set()
+    go_on.set()
     assert [read(await one)["outcome"] for one in under_way] == ["allow", "allow"]
     assert calls.in_flight == 0
     assert refused.status.code == 14
@@ -89,7 +83,7 @@ async def test_only_those_who_may_ask_are_answered(
     """Another caller is denied: what it asks is nothing that Envoy could make an allow of."""
     state, tally = State(deploy(tmp_path)), Tally()
     calls = Calls(
-        Authorization(state.snapshot),
+        Authorization(state.snapshot).check,
         state.snapshot,
         lambda _: None,
         tally,
