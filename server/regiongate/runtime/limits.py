@@ -8,11 +8,9 @@ part of reading it, in extauthz.wire.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
-
-from grpc import aio
+from typing import Final, Protocol
 
 from regiongate.extauthz import responses
 from regiongate.extauthz.evidence import Metadata
@@ -22,7 +20,18 @@ from regiongate.policy.decide import Verdict
 from regiongate.policy.model import Response
 from regiongate.telemetry.metrics import LIMITED, Tally
 
-Context = aio.ServicerContext[bytes, bytes]
+
+class Context(Protocol):
+    """A call, as far as it is looked at; of grpc.aio's."""
+
+    def invocation_metadata(self) -> Metadata | None:
+        """Return what the caller sent beside the message."""
+        ...
+
+    def auth_context(self) -> Mapping[str, Iterable[bytes]]:
+        """Return what the caller's certificate says."""
+        ...
+
 
 _OVERLOADED: Final = Told(outcome="error", reason="overloaded")
 _STRANGER: Final = Told(outcome=Verdict.DENY, reason="caller_not_allowed")
