@@ -58,7 +58,7 @@ def measure() -> Section:
         goals={"a whole Check, one client": "under 25 µs"},
         notes=[
             "A whole Check is all but the engine: limits, reading, address, country, key,",
-            "decision, answer, metrics, and the event for the decision log's own thread.",
+            "decision, answer, metrics, and the line of the decision log.",
             f"Many clients are {CLIENTS:,} random addresses with {KEYS:,} keys; most are denied.",
         ],
     )

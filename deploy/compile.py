@@ -48,7 +48,16 @@ def main() -> None:
     # Types are checked elsewhere, and more strictly.
     command = [Path(sys.executable).parent / "mypyc", "--config-file=", "--ignore-missing-imports"]
     environment = {**os.environ, "MYPYPATH": "."}
-    subprocess.run([*command, *modules], cwd=target, env=environment, check=True)  # noqa: S603 ours
+    compiling = subprocess.run(  # noqa: S603 ours
+        [*command, *modules],
+        cwd=target,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if compiling.returncode:
+        sys.exit(compiling.stdout + compiling.stderr)
     shutil.rmtree(target / "build")
 
 
