@@ -35,6 +35,7 @@ lint: $(READY)  ## check style and format
 
 types: $(READY)  ## check types: package, demonstration and tests
 	$(BIN)/mypy server/regiongate bench demo protos tests
+	$(BIN)/mypy deploy/compile.py
 
 protos: $(READY)  ## generate the message classes from protos/
 	$(BIN)/python protos/generate.py server/regiongate/_pb

@@ -46,7 +46,8 @@ def main() -> None:
     found = [path for pattern in COMPILED for path in sorted(package.glob(pattern))]
     modules = [str(path.relative_to(target)) for path in found]
     # Types are checked elsewhere, and more strictly.
-    command = [Path(sys.executable).parent / "mypyc", "--config-file=", "--ignore-missing-imports"]
+    mypyc = str(Path(sys.executable).parent / "mypyc")
+    command = [mypyc, "--config-file=", "--ignore-missing-imports"]
     environment = {**os.environ, "MYPYPATH": "."}
     compiling = subprocess.run(  # noqa: S603 ours
         [*command, *modules],
