@@ -1,6 +1,6 @@
 """`python -m bench`: every layer of a Check beside its floor, as tables and as JSON.
 
-Takes about ten minutes, most of it making a million keys. `bench.keys` (memory and floods),
+Takes about fifteen minutes. `bench.keys` (memory and floods),
 `bench.start` (from exec to ready), `bench.geo` and `bench.guard` also run alone.
 """
 

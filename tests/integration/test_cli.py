@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 import regiongate
@@ -159,6 +160,25 @@ def test_exemptions_that_end_soon_or_name_no_rule_are_told(tmp_path: Path) -> No
     assert [one for one in warnings if "ex-1" in one] == [
         "exemption ex-1 of key exempt is from no-such-rule, and no rule is called so",
         f"exemption ex-1 of key exempt ends within 14 days, at {soon}",
+    ]
+
+
+def test_an_exemption_of_many_keys_is_told_once(tmp_path: Path) -> None:
+    """An organisation's is each of its keys', of which there may be thousands."""
+    config = deploy(tmp_path)
+    file = tmp_path / "keys.yaml"
+    written = yaml.safe_load(file.read_text())
+    (exemption,) = next(one["exemptions"] for one in written["keys"] if "exemptions" in one)
+    written["organisations"]["acme"]["exemptions"] = [{**exemption, "rule": "no-such-rule"}]
+    for one in written["keys"]:
+        one["org"] = "acme"
+        one.pop("exemptions", None)
+    file.write_text(yaml.safe_dump(written))
+    warnings = json.loads(run("validate", "-c", config, "--json").stdout)["warnings"]
+    first, more = written["keys"][0]["id"], len(written["keys"]) - 1
+    named = f"exemption ex-1 of key {first} and {more} more"
+    assert [one for one in warnings if "ex-1" in one] == [
+        f"{named} is from no-such-rule, and no rule is called so"
     ]
 
 

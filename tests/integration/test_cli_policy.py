@@ -144,6 +144,10 @@ def test_the_configured_policy_is_tested_when_none_is_named() -> None:
         (["show", "old.yaml", "--keys", "old.yaml"], "old.yaml:2: regions: expected no key"),
         (["diff", "old.yaml", "mistake.yaml"], "mistake.yaml:2: "),
         (["diff", "old.yaml", "new.yaml", "--decisions", "none"], "No such file or directory"),
+        (
+            ["diff", "old.yaml", "new.yaml", "--decisions", "old.yaml"],
+            "the decisions in old.yaml: expected at least one (got none, and 7 lines could not",
+        ),
         (["diff", "old.yaml", "new.yaml", "--keys", "k"], "expected --keys only with --decisions"),
         (
             ["diff", "old.yaml", "new.yaml", "--cases", "cases.yaml", "--decisions", "old.yaml"],

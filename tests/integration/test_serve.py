@@ -203,6 +203,14 @@ def test_it_says_that_it_stops_before_it_does(
         assert process.child.wait(PATIENCE) == 0
 
 
+def test_a_restart_in_turn_is_for_several_processes(tmp_path: Path) -> None:
+    """One that serves alone says so, and goes on: whoever asks for it did not mean an end."""
+    with serving(deploy(tmp_path)) as process:
+        process.signal(signal.SIGUSR2)
+        until(lambda: "SIGUSR2 is for the parent" in process.said(), "it is said")
+        assert process.ask(question())["outcome"] == "allow"
+
+
 def test_a_call_under_way_is_finished(tmp_path: Path) -> None:
     """A Check that has begun before the end is answered, though its bytes come after it.
 

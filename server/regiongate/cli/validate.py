@@ -14,7 +14,7 @@ import click
 
 from regiongate.cli import options
 from regiongate.cli.gathering import gathered
-from regiongate.policy.exemptions import EVERY_RULE
+from regiongate.policy.exemptions import EVERY_RULE, Exemption
 from regiongate.policy.lint import lint
 from regiongate.runtime import config as configuration
 from regiongate.runtime import needs
@@ -71,8 +71,13 @@ def _warnings(configured: Configured, config: Path) -> Iterator[str]:
     yield from _address_warnings(configured)
     yield from _needs_warnings(configured, config)
     rules = {rule.name for policy in policies.policies.values() for rule in policy.rules}
+    # An organisation's is each of its keys', and told once.
+    keys_of: dict[Exemption, list[str]] = {}
     for key, exemption in configured.exemptions():
-        named = f"exemption {exemption.id} of key {key}"
+        keys_of.setdefault(exemption, []).append(key)
+    for exemption, keys in keys_of.items():
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        named = f"exemption {exemption.id} of key {keys[0]}{more}"
         if exemption.rule not in {EVERY_RULE, *rules}:
             yield f"{named} is from {exemption.rule}, and no rule is called so"
         if now < exemption.ends <= now + SOON:

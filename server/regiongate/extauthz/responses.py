@@ -37,6 +37,8 @@ SERVICE_UNAVAILABLE: Final = 503
 OURS: Final = "regiongate"
 """What the name of every header holds that `is_ours` finds to be ours."""
 PREFIX: Final = f"x-{OURS}-"
+LONGEST_POLICY: Final = 256
+"""Characters of a policy's name that are told: who may call the service can ask for any name."""
 DECISION_ID: Final = f"{PREFIX}decision-id"
 NOTICE: Final = f"{PREFIX}notice"
 

@@ -164,7 +164,11 @@ class Authorization:
             _LOG.exception("a Check could not be judged")
             answer = DEFERRED if snapshot.defer_errors else FAILED
         seconds = time.perf_counter() - started
-        self._record(Event(now, decision_id, snapshot, answer.told, judged, seconds, metadata))
+        event = Event(now, decision_id, snapshot, answer.told, judged, seconds, metadata)
+        try:
+            self._record(event)
+        except Exception:  # noqa: BLE001 as above: an answer that was given is not taken back
+            _LOG.exception("a Check could not be recorded")
         return answer.render(decision_id)
 
     def _complain(self, now: float, problem: WireError) -> None:
@@ -250,7 +254,7 @@ def _answer(snapshot: Snapshot, check: Check, known: Known, decision: Decision) 
     told = Told(
         outcome=decision.verdict.value,
         policy_verdict=decision.policy_verdict.value,
-        policy=decision.policy,
+        policy=decision.policy[: responses.LONGEST_POLICY],
         rule=decision.rule,
         reason=decision.reason,
         phase=decision.phase.value if decision.phase else "",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -114,11 +115,17 @@ def _expect_writable(path: Path) -> None:
     Raises:
         OSError: it cannot be.
     """
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    there = path.exists()
-    if not there and not path.parent.is_dir():
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        kind = None
+    if kind is None and not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if kind is not None and stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if kind is not None and stat.S_ISSOCK(kind):
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+    there = kind is not None
     needed = os.W_OK if there else os.W_OK | os.X_OK
     effective = os.access in os.supports_effective_ids
     if not os.access(path if there else path.parent, needed, effective_ids=effective):

@@ -20,10 +20,16 @@ _PR_SET_PDEATHSIG: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Which worker a process is, and where it listens."""
+    """Which worker a process is, and where it listens.
+
+    Attributes:
+        settings: the sections of the configuration that its parent goes by, as JSON; empty for a
+            process of its own.
+    """
 
     worker: int
     address: str
+    settings: str = ""
 
 
 def end_with_parent(within: float) -> None:

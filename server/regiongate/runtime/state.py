@@ -7,10 +7,11 @@ whole or not at all.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,9 @@ AT_START: Final = (
     "shutdown",
 )
 """The sections of regiongate.yaml that a process goes by until it ends."""
+
+OF_PARENT: Final = ("listen", "shutdown")
+"""Those that the parent of several processes goes by until it ends."""
 
 _STORE: Final = ("keys", "store")
 
@@ -183,18 +187,24 @@ class State:
     Args:
         path: of regiongate.yaml.
         reloaded: is told of every reload, by the name of the part.
+        parents: what the parent of this process goes by, see `of_parent`; empty without one.
 
     Raises:
         DocumentError, LoadError: the configuration, or a file it names, cannot be used.
     """
 
-    def __init__(self, path: Path, reloaded: Reloaded = lambda _name, _done: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reloaded: Reloaded = lambda _name, _done: None,
+        parents: str = "",
+    ) -> None:
         self._lock = threading.Lock()
         self._configured = Part(
             "settings", lambda files, used: _configured(files, path, used, reloaded), reloaded
         )
         self._snapshot = self.configured.snapshot()
-        self._began_with = self.configured.settings
+        self._began_with = {**at_start(self.configured.settings), **json.loads(parents or "{}")}
 
     @property
     def configured(self) -> Configured:
@@ -271,6 +281,11 @@ class State:
         elif before and not now:
             _LOG.info("no change needs a restart any more")
 
+    @property
+    def need_restart(self) -> tuple[str, ...]:
+        """The sections that say otherwise than this process, or its parent, does."""
+        return need_restart(self._began_with, self.configured.settings)
+
     def _settle(self) -> None:
         """Wait until the files hold still, for a while; polling takes over what is late."""
         parts = (self._configured, *self.configured.parts)
@@ -291,9 +306,25 @@ def _configured(
     return Configured(settings, path, files, used, reloaded)
 
 
-def need_restart(before: Settings, now: Settings) -> tuple[str, ...]:
-    """Name the sections that have changed and that a process looks at when it starts."""
-    return tuple(one for one in _changed(before, now) if one in AT_START)
+def at_start(settings: Settings) -> dict[str, Any]:
+    """Return what a process that starts now goes by until it ends, section by section."""
+    return settings.model_dump(mode="json", include=set(AT_START))
+
+
+def of_parent(settings: Settings) -> str:
+    """Return what a parent that starts now goes by until it ends, as JSON."""
+    return settings.model_dump_json(include=set(OF_PARENT))
+
+
+def need_restart(began_with: Mapping[str, Any], now: Settings) -> tuple[str, ...]:
+    """Name the sections that have changed and that a process looks at when it starts.
+
+    Args:
+        began_with: what it goes by; see `at_start`.
+        now: the configuration as it is now.
+    """
+    written = at_start(now)
+    return tuple(one for one in AT_START if written[one] != began_with[one])
 
 
 def _changed(before: Settings, now: Settings) -> list[str]:

@@ -22,6 +22,7 @@ from typing import Final
 from regiongate.geo.rehearsed import HANDED_DOWN
 from regiongate.runtime.config import Settings
 from regiongate.runtime.report import Ledger, Report
+from regiongate.runtime.state import of_parent
 
 REPORT_SECONDS: Final = 0.5
 """How often a worker reports."""
@@ -95,7 +96,7 @@ class Supervisor:
 
     def __init__(self, path: Path, settings: Settings, arguments: Sequence[str] = ()) -> None:
         self._path = path
-        self._arguments = tuple(arguments)
+        self._arguments = (*arguments, "--parents-settings", of_parent(settings))
         self._children = [Child(*one) for one in enumerate(settings.listen.grpc)]
         self._notice = settings.shutdown.notice.total_seconds()
         shutdown = settings.shutdown.notice + settings.shutdown.grace

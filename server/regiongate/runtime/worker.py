@@ -27,7 +27,7 @@ from regiongate.runtime.compiled import is_compiled
 from regiongate.runtime.limits import Calls
 from regiongate.runtime.parent import Post
 from regiongate.runtime.report import Report
-from regiongate.runtime.state import State, need_restart
+from regiongate.runtime.state import State
 from regiongate.telemetry import metrics, privacy
 from regiongate.telemetry.decision_log import STDOUT, DecisionLog
 from regiongate.telemetry.metrics import Gauge, Labels, Metrics, Tally
@@ -86,7 +86,7 @@ class Worker:
 
     def __init__(self, path: Path, post: Post | None, closing: ExitStack) -> None:
         self._tally = Tally()
-        self._state = State(path, self._reloaded)
+        self._state = State(path, self._reloaded, post.settings if post else "")
         self._settings = settings = self._state.configured.settings
         self._post = post or Post(0, settings.listen.grpc[0])
         show, shown = self._address_privacy(path)
@@ -231,6 +231,10 @@ class Worker:
             task.add_done_callback(reloading.discard)
 
         loop.add_signal_handler(signal.SIGHUP, reload)
+        # Whoever sends this to a whole group, or to a process that has no parent, ends nothing.
+        loop.add_signal_handler(
+            signal.SIGUSR2, _LOG.warning, "SIGUSR2 is for the parent of several workers: ignored"
+        )
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, stop.set)
 
@@ -258,7 +262,7 @@ class Worker:
         store = self._state.configured.keys.value.store
         if isinstance(store, CachedStore) and store.is_away:
             yield f"the key store is away: {store.outage}"
-        if changed := need_restart(self._settings, self._state.configured.settings):
+        if changed := self._state.need_restart:
             yield f"changes under {', '.join(changed)} need a restart"
         if self._log is not None and self._log.failing:
             yield "the decision log cannot be written"

@@ -196,7 +196,10 @@ class DecisionLog:
     def _open(self, old: int | None = None) -> int:
         if self._path is None:
             return sys.stdout.fileno()
-        new = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # A pipe that nobody reads is an error, and not something to wait for.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        new = os.open(self._path, flags, 0o640)
+        os.set_blocking(new, True)
         if old is not None:
             os.close(old)
         return new

@@ -12,6 +12,7 @@ import pytest
 
 from regiongate.address import ClientAddress, EnvoyMetadata
 from regiongate.extauthz.remembered import Memory
+from regiongate.extauthz.service import Authorization, Event
 from regiongate.extauthz.service import request as request_facts
 from regiongate.facts import Located, Source
 from regiongate.keys.record import KeyRecord, Profile, Status
@@ -32,7 +33,7 @@ from tests.unit.extauthz.fakes import (
     finished,
     service,
 )
-from tests.unit.extauthz.upstream import CAPTURED, Answer, settled
+from tests.unit.extauthz.upstream import CAPTURED, Answer, read, settled
 
 DAY = timedelta(days=1)
 
@@ -314,6 +315,27 @@ def test_a_fault_of_ours(asked: Service, *, defer: bool, caplog: pytest.LogCaptu
     assert caplog.record_tuples == [
         ("regiongate.extauthz.service", logging.ERROR, "a Check could not be judged")
     ]
+
+
+def test_an_answer_stands_though_it_cannot_be_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    """An exception would be an RPC error, and failure_mode_allow make an allow of it."""
+
+    def fail(event: Event) -> None:
+        raise RuntimeError(f"no recording of {event.decision_id}")
+
+    snapshot = ours().snapshot
+    failing = Authorization(lambda: snapshot, fail, lambda: NOW)
+    answer = read(finished(failing.check(check(IRAN), ())))
+    assert settled(answer) == "deny"
+    assert caplog.messages == ["a Check could not be recorded"]
+
+
+def test_of_a_policy_s_name_some_is_told() -> None:
+    """Who may call the service can name a policy that fills a log."""
+    asked = ours()
+    answer = asked.answer(check(policy="p" * 100_000))
+    assert (settled(answer), answer.metadata["policy"]) == ("deny", "p" * 256)
+    assert asked.events[0].told.policy == "p" * 256
 
 
 def test_a_country_that_no_header_may_hold_is_a_fault() -> None:

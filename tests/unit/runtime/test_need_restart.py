@@ -9,8 +9,8 @@ import pytest
 
 from regiongate.runtime import config
 from regiongate.runtime.config import Settings
-from regiongate.runtime.state import AT_START, need_restart
-from tests.integration.deployment import settings
+from regiongate.runtime.state import AT_START, OF_PARENT, State, at_start, need_restart, of_parent
+from tests.integration.deployment import deploy, settings
 
 TAKEN_OVER = {"client_address", "geo", "keys", "policy", "on_error"}
 
@@ -49,5 +49,18 @@ def test_a_change_that_is_not_taken_over_is_named(section: str, tmp_path: Path) 
     """By its section, and no other."""
     before, now = written(tmp_path), written(tmp_path, **{section: CHANGED[section]})
     assert now != before
-    assert need_restart(before, now) == (() if section in TAKEN_OVER else (section,))
-    assert need_restart(now, now) == ()
+    assert need_restart(at_start(before), now) == (() if section in TAKEN_OVER else (section,))
+    assert need_restart(at_start(now), now) == ()
+
+
+@pytest.mark.parametrize("section", OF_PARENT)
+def test_a_worker_that_starts_later_says_what_its_parent_does_not_go_by(
+    section: str, tmp_path: Path
+) -> None:
+    """It has read the file that its parent has not."""
+    path = deploy(tmp_path)
+    parents = of_parent(config.read(path))
+    assert State(path, parents=parents).need_restart == ()
+    deploy(tmp_path, **{section: CHANGED[section]})
+    assert State(path, parents=parents).need_restart == (section,)
+    assert State(path).need_restart == ()

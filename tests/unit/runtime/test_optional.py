@@ -20,12 +20,12 @@ MISSING = {
     "OpenTelemetry": (
         "opentelemetry",
         {"tracing": {"endpoint": "http://127.0.0.1:4318/v1/traces"}},
-        "tracing: expected the otel extra: pip install 'regiongate[otel]'",
+        "tracing: expected the otel extra: pip install '.[otel]' in a checkout",
     ),
     "no more of OpenTelemetry than its API": (
         "opentelemetry.exporter",
         {"tracing": {"endpoint": "http://127.0.0.1:4318/v1/traces"}},
-        "tracing: expected the otel extra: pip install 'regiongate[otel]'",
+        "tracing: expected the otel extra: pip install '.[otel]' in a checkout",
     ),
 }
 

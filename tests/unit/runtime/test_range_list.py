@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import orjson
 import pytest
 
-from regiongate.documents import DocumentError
+from regiongate.documents import DocumentError, shown
 from regiongate.runtime.config import range_list
 
 GOOD = {
@@ -117,21 +117,29 @@ FORM = "aws.json:1: expected the form of AWS's ip-ranges.json (got another)"
 OTHER = (
     "aws.json:1: expected AWS's ip-ranges.json, as a service is named for it (got something else)"
 )
+HOSTILE = "EC2\n\x1b[2J" + "x" * 10_000
 NO_SERVICE = {
+    "names that are no names": (
+        orjson.dumps(
+            {"prefixes": [{"service": HOSTILE, "ip_prefix": ""}], "ipv6_prefixes": []}
+        ).decode(),
+        None,
+        [f"aws.json:1: expected a service of {shown(HOSTILE)} (none is named)"],
+    ),
     "no service is named": (
         orjson.dumps(AWS).decode(),
         None,
-        ["aws.json:1: expected a service of AMAZON, CLOUDFRONT, EC2 (none is named)"],
+        ["aws.json:1: expected a service of 'AMAZON', 'CLOUDFRONT', 'EC2' (none is named)"],
     ),
     "another service": (
         orjson.dumps(AWS).decode(),
         "CLOUDFORNT",
-        ["aws.json:1: expected a service of AMAZON, CLOUDFRONT, EC2 (got CLOUDFORNT)"],
+        ["aws.json:1: expected a service of 'AMAZON', 'CLOUDFRONT', 'EC2' (got 'CLOUDFORNT')"],
     ),
     "nothing in it": (
         aws(),
         "CLOUDFRONT",
-        ["aws.json:1: expected a service of any name (got CLOUDFRONT)"],
+        ["aws.json:1: expected a service of any name (got 'CLOUDFRONT')"],
     ),
     "bad ranges": (
         aws("192.0.2.0/24", "192.0.2.1/24", 7),
@@ -161,3 +169,15 @@ def test_ranges_of_aws_are_those_of_a_service(
     with pytest.raises(DocumentError) as caught:
         range_list.read("aws.json", text, service)
     assert list(map(str, caught.value.problems)) == problems
+
+
+@pytest.mark.parametrize("form", ["lines", "aws"])
+def test_of_many_mistakes_some_are_told(form: str) -> None:
+    """Each of the first by itself, and how many there are besides; and soon."""
+    bad = [f"192.0.2.{number % 256}/24" for number in range(1, 30_001) if number % 256]
+    text = aws(*bad) if form == "aws" else "\n".join(bad)
+    with pytest.raises(DocumentError) as caught:
+        range_list.read("list", text, "CLOUDFRONT" if form == "aws" else None)
+    *told, last = map(str, caught.value.problems)
+    assert len(told) == range_list.MOST
+    assert last.endswith(f"{len(bad) - len(told)} further entries cannot be used either")

@@ -187,6 +187,11 @@ def _prune(
 ) -> None:
     if id:
         raise click.UsageError("expected either ID or --prune-before")
+    if before > note.at:
+        raise click.BadParameter(
+            f"expected a moment that has passed (got {before.isoformat()})",
+            param_hint="--prune-before",
+        )
     forgotten = store.register.prune(before, replace(note, what="prune"))
     if as_json:
         access.print_json({"forgotten": forgotten})

@@ -96,6 +96,9 @@ def diff(  # noqa: PLR0913 an option each
     before, after = files.policies(old), files.policies(new)
     trials = _trials(before, after, cases, decisions, keys, at)
     difference = compare(before, after, trials.trials)
+    if not difference.trials:
+        unusable = f", and {trials.unreadable} lines could not be used" if trials.unreadable else ""
+        raise click.UsageError(f"{trials.words}: expected at least one (got none{unusable})")
     missing = unseen(trials.held, before, after)
     if as_json:
         written = _as_json(difference, trials, missing)

@@ -57,7 +57,7 @@ class _Sqlite:
 class _Redis:
     def check(self, url: str) -> None:
         if importlib.util.find_spec("redis") is None:
-            raise ValueError("expected the package redis: pip install 'regiongate[redis]'")
+            raise ValueError("expected the redis extra: pip install '.[redis]' in a checkout")
         from regiongate.keys.stores.redis import server  # noqa: PLC0415 an extra
 
         server.check(url)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from regiongate.documents import Document, DocumentError, check, parse
+from regiongate.documents import Document, check, parse
 from regiongate.runtime.config.client_address import ClientAddress, RangeFile
 from regiongate.runtime.config.geo import Geo
 from regiongate.runtime.config.keys import Keys
+from regiongate.runtime.config.reading import text
 from regiongate.runtime.config.settings import Settings, Tls, Tracing
 from regiongate.runtime.config.update import Update
 
@@ -45,22 +46,3 @@ def document(path: Path) -> Document:
         DocumentError: it cannot be read, is not UTF-8, or is not YAML.
     """
     return parse(str(path), text(path))
-
-
-def text(path: Path) -> str:
-    """Read a text file.
-
-    Raises:
-        DocumentError: it cannot be read or is not UTF-8.
-    """
-    nothing = Document(str(path), None, None)
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DocumentError(
-            [nothing.problem((), f"expected a readable file ({error.strerror})")]
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DocumentError([nothing.problem((), f"expected UTF-8 ({error.reason})")]) from None
-    except ValueError as error:  # a NUL in the path
-        raise DocumentError([nothing.problem((), f"expected a readable file ({error})")]) from None

@@ -14,6 +14,9 @@ from regiongate.address import Network
 from regiongate.documents import Document, DocumentError, Problem, parse, shown
 from regiongate.runtime.config.fields import network
 
+MOST: Final = 20
+"""Problems, and names of services, that are told one by one."""
+
 
 def read(name: str, text: str, service: str | None = None) -> tuple[Network, ...]:
     """Read a range a line, with # for comments, a JSON list of ranges, or AWS's ip-ranges.json.
@@ -32,6 +35,9 @@ def read(name: str, text: str, service: str | None = None) -> tuple[Network, ...
     if not entries:
         # Nobody would be trusted, and every client be taken for its proxy.
         problems = [Problem(name, 1, "", "expected an address range a line (got none)")]
+    if len(problems) > MOST:
+        more = f"{len(problems) - MOST} further entries cannot be used either"
+        problems[MOST:] = [Problem(name, problems[MOST].line, "", more)]
     if problems:
         raise DocumentError(problems)
     return tuple(entry for entry in entries if not isinstance(entry, Problem))
@@ -63,14 +69,19 @@ def _of_service(name: str, text: str, service: str | None) -> Iterator[Network |
         return
     written = [prefix for of, prefix in listed if of == service]
     if not written:
-        known = ", ".join(sorted({str(of) for of, _ in listed}))
-        got = "none is named" if service is None else f"got {service}"
-        yield Problem(name, 1, "", f"expected a service of {known or 'any name'} ({got})")
+        known = sorted({str(of) for of, _ in listed})
+        names = ", ".join(map(shown, known[:MOST])) + ", …" * (len(known) > MOST)
+        got = "none is named" if service is None else f"got {shown(service)}"
+        yield Problem(name, 1, "", f"expected a service of {names or 'any name'} ({got})")
+    looked_for = 0
     for prefix in written:
         try:
             yield network(prefix)
         except ValueError as error:
-            yield Problem(name, text[: text.find(prefix)].count("\n") + 1, "", str(error))
+            # The parser does not tell the line, and to look for each of thousands takes too long.
+            at = text.find(prefix) if looked_for < MOST else 0
+            looked_for += 1
+            yield Problem(name, text.count("\n", 0, at) + 1, "", str(error))
 
 
 _AWS: Final = {"prefixes": "ip_prefix", "ipv6_prefixes": "ipv6_prefix"}

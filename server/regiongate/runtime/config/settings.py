@@ -84,7 +84,7 @@ class Tracing(Model):
     @model_validator(mode="after")
     def _possible(self) -> Tracing:
         if not installed("opentelemetry.exporter.otlp.proto.http"):
-            raise ValueError("expected the otel extra: pip install 'regiongate[otel]'")
+            raise ValueError("expected the otel extra: pip install '.[otel]' in a checkout")
         return self
 
 
