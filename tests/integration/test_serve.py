@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from regiongate.cli import main
 from regiongate.extauthz.service import SERVICE
+from regiongate.runtime.compiled import is_compiled
 from tests.integration.deployment import FRANCE, GERMANY, deploy, question, read
 from tests.integration.process import COMMAND, PATIENCE, Process, serving, until
 
@@ -53,11 +54,12 @@ def started(
 
 
 def test_it_says_where_it_serves(started: tuple[str, str, Process]) -> None:
-    """The first line tells the address as it is bound and the engine."""
+    """The first line tells the address as it is bound, the engine and how it was built."""
     engine, address, process = started
     where = re.escape(address.removesuffix(":0"))
     first, *_ = process.said().splitlines()
-    assert re.search(rf'"serving on {where}(:\d+)? \(engine {engine}\)"', first)
+    built = ", compiled" if is_compiled() else ""
+    assert re.search(rf'"serving on {where}(:\d+)? \(engine {engine}{built}\)"', first)
 
 
 def test_it_answers_where_it_says(started: tuple[str, str, Process]) -> None:
