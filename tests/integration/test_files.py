@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from regiongate import reading
 from regiongate.runtime.state import State
 from tests.integration.deployment import (
     GERMANY,
@@ -428,6 +429,24 @@ PROMPTLY = 2.0
 def shows(process: Process, change: Change) -> bool:
     """Say whether the answers of a service show that a change is in force."""
     return process.ask(change.asked)[change.shows] == change.after
+
+
+@pytest.mark.parametrize("name", ["policy.yaml", "supported.txt"])
+def test_a_pipe_in_place_of_a_file_holds_up_nothing(
+    name: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody writes to it; what it stands for stays in force, and the keys are renewed."""
+    monkeypatch.setattr(reading, "PATIENCE", 0.05)
+    state = State(config)
+    before = state.snapshot()
+    config.with_name(name).unlink()
+    os.mkfifo(config.with_name(name))
+    keys = config.with_name("keys.yaml")
+    keys.write_text(keys.read_text().replace("plan: team", "plan: gold"))
+    state.reload()
+    assert "nothing has come for 0.05 s" in state.problems["policies"]
+    assert state.snapshot().policies is before.policies
+    assert state.snapshot().keys.version != before.keys.version
 
 
 def test_changes_take_effect_by_themselves(config: Path) -> None:

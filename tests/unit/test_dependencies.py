@@ -21,7 +21,7 @@ LAYERS = (
     {"extauthz"},
     {"geo", "keys"},
     {"policy", "address", "doctor"},
-    {"facts", "countries", "documents", "durations", "printable"},
+    {"facts", "countries", "documents", "durations", "printable", "reading"},
     {"errors"},
 )
 """A room imports from itself and from the lines below its own, never from beside or above."""

@@ -18,8 +18,9 @@ from regiongate.policy.exemptions import EVERY_RULE, Exemption
 from regiongate.policy.lint import lint
 from regiongate.runtime import config as configuration
 from regiongate.runtime import needs
+from regiongate.runtime.configured import Configured
 from regiongate.runtime.files import Unusable, reasons
-from regiongate.runtime.state import Configured, State
+from regiongate.runtime.state import State
 
 SOON: Final = timedelta(days=14)
 """An exemption that ends within this time is told of."""

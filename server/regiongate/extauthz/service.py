@@ -159,7 +159,7 @@ class Authorization:
             # Only where on_store_error says deny, which failure_mode_allow must not undo. The
             # store itself says in the log that it is away, once.
             answer = KEYS_AWAY
-        except Exception:  # noqa: BLE001 the one place that may, as nothing must get past it
+        except Exception:  # noqa: BLE001 nothing may get past it: see below
             # An exception would become an RPC error, which failure_mode_allow turns into an allow.
             _LOG.exception("a Check could not be judged")
             answer = DEFERRED if snapshot.defer_errors else FAILED
@@ -167,7 +167,7 @@ class Authorization:
         event = Event(now, decision_id, snapshot, answer.told, judged, seconds, metadata)
         try:
             self._record(event)
-        except Exception:  # noqa: BLE001 as above: an answer that was given is not taken back
+        except Exception:  # noqa: BLE001 an answer that was given is not taken back
             _LOG.exception("a Check could not be recorded")
         return answer.render(decision_id)
 

@@ -21,8 +21,8 @@ from typing import Final
 
 from regiongate.geo.rehearsed import HANDED_DOWN
 from regiongate.runtime.config import Settings
+from regiongate.runtime.lasting import of_parent
 from regiongate.runtime.report import Ledger, Report
-from regiongate.runtime.state import of_parent
 
 REPORT_SECONDS: Final = 0.5
 """How often a worker reports."""

@@ -115,6 +115,9 @@ class Certificates:
             files.path(one.path)
             try:
                 texts.append(files.text(one.expect()).encode())
+                if not one.path.is_file():
+                    # It is read again by OpenSSL, which a pipe cannot be.
+                    problems.append(one.problem(f"{one.path}: expected a regular file"))
             except DocumentError as error:
                 problems += error.problems
         if problems:

@@ -9,7 +9,8 @@ import pytest
 
 from regiongate.runtime import config
 from regiongate.runtime.config import Settings
-from regiongate.runtime.state import AT_START, OF_PARENT, State, at_start, need_restart, of_parent
+from regiongate.runtime.lasting import AT_START, OF_PARENT, at_start, need_restart, of_parent
+from regiongate.runtime.state import State
 from tests.integration.deployment import deploy, settings
 
 TAKEN_OVER = {"client_address", "geo", "keys", "policy", "on_error"}

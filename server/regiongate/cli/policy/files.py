@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from regiongate import policy
+from regiongate import policy, reading
 from regiongate.documents import check, parse
 from regiongate.keys import entries
 from regiongate.keys.digest import Digester
@@ -33,7 +33,7 @@ def policies(path: Path) -> PolicySet:
     """
 
     def read(listed: str) -> str:
-        return (path.parent / listed).read_text(encoding="utf-8")
+        return reading.text(path.parent / listed)
 
     return policy.load(str(path), configuration.text(path), read)
 

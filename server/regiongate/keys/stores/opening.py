@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from regiongate.keys.register import Register
 from regiongate.keys.stores import Source, StoreError, sqlite
 from regiongate.keys.stores.file_register import FileRegister
+from regiongate.reading import text
 
 FILE: Final = "file"
 SQLITE: Final = "sqlite"
@@ -201,7 +202,7 @@ def reading(url: str, base: Path, patience: float = PATIENCE) -> Iterator[Regist
 
 def _key_file(path: Path) -> Register:
     try:
-        return FileRegister(str(path), path.read_text(encoding="utf-8"))
+        return FileRegister(str(path), text(path))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise StoreError(f"{path}: expected a key file ({why})") from None

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from regiongate.documents import Document, check, parse
+from regiongate import reading
+from regiongate.documents import Document, DocumentError, check, parse
 from regiongate.runtime.config.client_address import ClientAddress, RangeFile
 from regiongate.runtime.config.geo import Geo
 from regiongate.runtime.config.keys import Keys
-from regiongate.runtime.config.reading import text
 from regiongate.runtime.config.settings import Settings, Tls, Tracing
 from regiongate.runtime.config.update import Update
 
@@ -46,3 +46,21 @@ def document(path: Path) -> Document:
         DocumentError: it cannot be read, is not UTF-8, or is not YAML.
     """
     return parse(str(path), text(path))
+
+
+def text(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        DocumentError: it cannot be read, is too large or is not UTF-8.
+    """
+    nothing = Document(str(path), None, None)
+    try:
+        return reading.text(path)
+    except OSError as error:
+        expected = f"expected a readable file ({error.strerror})"
+    except UnicodeDecodeError as error:
+        expected = f"expected UTF-8 ({error.reason})"
+    except ValueError as error:  # a NUL in the path
+        expected = f"expected a readable file ({error})"
+    raise DocumentError([nothing.problem((), expected)])

@@ -1,4 +1,4 @@
-"""Reading a text file that an operator names, whatever it turns out to be.
+"""Reading a text file that an operator names, whatever it turns out to be. Imports nothing of ours.
 
 Neither a pipe that nobody writes to nor a file without end holds up who reads: that may be the
 thread that all reloads go through.
@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from regiongate.documents import Document, DocumentError
-
 LARGEST: Final = 256 * 1024 * 1024
 """Bytes of a file that is read whole."""
 PATIENCE: Final = 5.0
@@ -27,26 +25,13 @@ def text(path: Path) -> str:
     """Read a text file.
 
     Raises:
-        DocumentError: it cannot be read, is too large or is not UTF-8.
+        OSError: it cannot be read, is larger than LARGEST, or is a pipe and nothing comes.
+        ValueError: it is not UTF-8, or there is a NUL in the path.
     """
-    nothing = Document(str(path), None, None)
-    try:
-        return b"".join(_pieces(path)).decode()
-    except OSError as error:
-        expected = f"expected a readable file ({error.strerror})"
-        raise DocumentError([nothing.problem((), expected)]) from None
-    except UnicodeDecodeError as error:
-        raise DocumentError([nothing.problem((), f"expected UTF-8 ({error.reason})")]) from None
-    except ValueError as error:  # a NUL in the path
-        raise DocumentError([nothing.problem((), f"expected a readable file ({error})")]) from None
+    return b"".join(_pieces(path)).decode()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file.
-
-    Raises:
-        OSError: it cannot be read, is larger than LARGEST, or is a pipe and nothing comes.
-    """
     # To open a pipe is to wait for somebody who writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
@@ -54,11 +39,11 @@ def _pieces(path: Path) -> Iterator[bytes]:
         left = LARGEST
         while True:
             if waits and not select.select([file], [], [], PATIENCE)[0]:
-                raise OSError(errno.ETIMEDOUT, f"nothing has come for {PATIENCE:g} s")
+                raise OSError(errno.ETIMEDOUT, f"nothing has come for {PATIENCE:g} s", path)
             piece = file.read(_PIECE)
             if not piece:
                 return
             left -= len(piece)
             if left < 0:
-                raise OSError(errno.EFBIG, f"more than {LARGEST >> 20} MB")
+                raise OSError(errno.EFBIG, f"more than {LARGEST >> 20} MB", path)
             yield piece

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from regiongate.documents import DocumentError
-from regiongate.runtime.config import reading
+from regiongate import reading
 
 
 def refused(path: Path) -> str:
     """Return what is said of a file that cannot be read."""
-    with pytest.raises(DocumentError) as caught:
+    with pytest.raises(OSError, match=r".") as caught:
         reading.text(path)
-    return str(caught.value)
+    assert caught.value.filename == path
+    return str(caught.value.strerror)
 
 
 def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
@@ -44,8 +44,7 @@ def test_a_pipe_that_nobody_writes_to_is_given_up(
     monkeypatch.setattr(reading, "PATIENCE", 0.05)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    expected = "expected a readable file (nothing has come for 0.05 s)"
-    assert refused(pipe) == f"{pipe}:1: {expected}"
+    assert refused(pipe) == "nothing has come for 0.05 s"
 
 
 @pytest.mark.parametrize("endless", [True, False])
@@ -57,4 +56,4 @@ def test_a_file_that_is_too_large_is_not_read(
     large = tmp_path / "large"
     large.write_bytes(bytes(5 << 20))
     path = Path("/dev/zero") if endless else large
-    assert refused(path) == f"{path}:1: expected a readable file (more than 4 MB)"
+    assert refused(path) == "more than 4 MB"
