@@ -113,10 +113,11 @@ def question(number: int = 0, *, raw: bool = True) -> bytes:
         protocol=b"HTTP/1.1",
     )
     if raw:
-        http.header_map.headers.extend(
+        each = [
             pb.HeaderValue(key=name, raw_value=value.encode())
             for name, value in sorted(headers.items())
-        )
+        ]
+        http.header_map = pb.HeaderMap(headers=each).SerializeToString()
     else:
         for name, value in headers.items():
             http.headers[name] = value.encode()

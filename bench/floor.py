@@ -18,7 +18,7 @@ from regiongate.runtime.engines import Server
 ALLOWED = responses.allow(Told(outcome="allow", reason="otherwise")).render("0" * 32)
 
 
-async def allow(_data: bytes, _context: Any) -> bytes:
+def allow(_data: bytes, _metadata: Any, _identity: Any) -> bytes:
     """Answer a Check."""
     return ALLOWED
 

@@ -5,7 +5,7 @@ Everything is small and invented; each test changes the one thing it is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,11 @@ def read(data: bytes) -> Answer:
     return Answer(response.denied_response.status.code, told)
 
 
+async def answered(answer: bytes | Awaitable[bytes]) -> bytes:
+    """Return an answer, having waited for it if need be."""
+    return answer if isinstance(answer, bytes) else await answer
+
+
 async def answer(state: State, asked: bytes) -> Answer:
     """Answer a Check from what is in force in this process."""
-    return read(await Authorization(state.snapshot).check(asked, ()))
+    return read(await answered(Authorization(state.snapshot).check(asked, ())))

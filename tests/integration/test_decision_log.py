@@ -26,6 +26,7 @@ from regiongate.telemetry.decision_log import BATCH, CAPACITY, DecisionLog
 from regiongate.telemetry.record import record
 from tests import databases
 from tests.integration.deployment import (
+    answered,
     EXEMPT,
     FRANCE,
     GERMANY,
@@ -213,7 +214,7 @@ async def test_plain_allows_are_sampled_and_denials_are_not(config: Path, log: P
     writer = DecisionLog(log, sample_allowed=0)
     authorization = Authorization(State(config).snapshot, writer.write)
     names = ("allowed", "denied", "a policy in shadow", "an exemption", "a warning")
-    told = {name: read(await authorization.check(ASKED[name], ())) for name in names}
+    told = {name: read(await answered(authorization.check(ASKED[name], ()))) for name in names}
     writer.close()
     written = {record["decision_id"] for record in records(log)}
     assert [name for name in names if told[name]["decision_id"] in written] == [
@@ -329,7 +330,7 @@ async def test_what_the_writer_cannot_keep_up_with_is_counted(config: Path, tmp_
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     log = DecisionLog(pipe)
     events: list[Event] = []
-    await Authorization(State(config).snapshot, events.append).check(ASKED["denied"], ())
+    await answered(Authorization(State(config).snapshot, events.append).check(ASKED["denied"], ()))
     for _ in range(3 * CAPACITY):
         log.write(events[0])
     # Nobody has read yet: what the pipe does not hold has filled the queue.
@@ -355,7 +356,7 @@ async def test_what_waits_is_bounded_in_bytes(config: Path, tmp_path: Path) -> N
     log = DecisionLog(pipe, capacity=100_000)
     events: list[Event] = []
     asked = question(GERMANY, path="/" + "x" * 60_000)
-    await Authorization(State(config).snapshot, events.append).check(asked, ())
+    await answered(Authorization(State(config).snapshot, events.append).check(asked, ()))
     for _ in range(1000):
         log.write(events[0])
     line = len(records_of(events[0]))
@@ -372,7 +373,7 @@ async def test_a_long_path_is_cut(config: Path, log: Path) -> None:
     """A client does not decide how much of the log its request takes."""
     writer = DecisionLog(log)
     authorization = Authorization(State(config).snapshot, writer.write)
-    await authorization.check(question(path="/" + "x" * 60_000), ())
+    await answered(authorization.check(question(path="/" + "x" * 60_000), ()))
     writer.close()
     assert records(log)[0]["request"]["path"] == "/" + "x" * 2047
 
@@ -386,7 +387,7 @@ def test_who_keeps_the_file_locked_does_not_end_the_log(config: Path, log: Path)
         holder.stdout.readline()
         writer = DecisionLog(log)
         authorization = Authorization(State(config).snapshot, writer.write)
-        asyncio.run(authorization.check(ASKED["denied"], ()))
+        asyncio.run(answered(authorization.check(ASKED["denied"], ())))
         writer.close()
         assert len(records(log)) == 1
         holder.communicate(b"\n")

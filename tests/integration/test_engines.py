@@ -20,9 +20,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from regiongate.documents import DocumentError
+from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.service import METHOD, SERVICE, Authorization
 from regiongate.runtime import config, engines
 from regiongate.runtime.engines import Engine, Server
+from regiongate.runtime.engines.handler import Handler, Identity
 from regiongate.runtime.sockets import BindError
 from regiongate.runtime.state import State
 from tests.integration.deployment import FRANCE, GERMANY, deploy, question, read, settings
@@ -34,15 +36,11 @@ NAMES = ("", SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerRe
 
 
 @pytest.fixture(scope="module")
-def handler(tmp_path_factory: pytest.TempPathFactory) -> engines.Handler:
+def handler(tmp_path_factory: pytest.TempPathFactory) -> Handler:
     """Answers Checks from a configuration that no test changes."""
     state = State(deploy(tmp_path_factory.mktemp("engines")))
     authorization = Authorization(state.snapshot)
-
-    async def check(data: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
-        return await authorization.check(data, context.invocation_metadata() or ())
-
-    return check
+    return lambda data, metadata, _: authorization.check(data, metadata)
 
 
 @pytest.fixture(params=ENGINES)
@@ -59,7 +57,7 @@ def wanted(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def address(engine: Engine, wanted: str, handler: engines.Handler) -> AsyncIterator[str]:
+async def address(engine: Engine, wanted: str, handler: Handler) -> AsyncIterator[str]:
     """Where an engine serves."""
     server = Server(engine, handler)
     (bound,) = await server.start([wanted])
@@ -74,7 +72,7 @@ async def channel(address: str) -> AsyncIterator[aio.Channel]:
         yield connected
 
 
-async def echo(data: bytes, _: aio.ServicerContext[bytes, bytes]) -> bytes:
+def echo(data: bytes, _: Metadata, __: Identity) -> bytes:
     """Answer with what is asked."""
     return data
 
@@ -115,8 +113,8 @@ async def test_many_calls_at_once_are_each_answered_on_their_own(channel: aio.Ch
 async def test_metadata_of_the_call_reaches_the_handler(engine: Engine, wanted: str) -> None:
     """What Envoy adds to a Check with initial_metadata is seen, a name sent twice twice."""
 
-    async def tell(_: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
-        values = [value for name, value in context.invocation_metadata() or () if name == "x-a"]
+    def tell(_: bytes, metadata: Metadata, __: Identity) -> bytes:
+        values = [value for name, value in metadata if name == "x-a"]
         return repr([str(value) for value in values]).encode()
 
     server = Server(engine, tell)
@@ -144,7 +142,7 @@ async def test_health_of_a_service_that_is_none_is_not_found(channel: aio.Channe
 
 
 async def test_a_server_that_is_about_to_stop_says_so(
-    engine: Engine, wanted: str, handler: engines.Handler
+    engine: Engine, wanted: str, handler: Handler
 ) -> None:
     """Whoever watches its health is told NOT_SERVING, while Checks are still answered."""
     server = Server(engine, handler)
@@ -167,7 +165,7 @@ async def test_calls_under_way_are_finished(engine: Engine, wanted: str) -> None
     """A server that is about to stop gives a call that has begun the time to be answered."""
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(data: bytes, _: aio.ServicerContext[bytes, bytes]) -> bytes:
+    async def slow(data: bytes, _: Metadata, __: Identity) -> bytes:
         begun.set()
         await go_on.wait()
         return data
@@ -254,7 +252,7 @@ async def test_a_socket_in_use_is_not_taken_from_its_server(engine: Engine, tmp_
     """A second server on a Unix socket is refused as it is on a port."""
     address = f"unix:{tmp_path}/s"
 
-    async def usurp(_: bytes, __: aio.ServicerContext[bytes, bytes]) -> bytes:
+    def usurp(_: bytes, __: Metadata, ___: Identity) -> bytes:
         return b"from the second"
 
     first, second = Server(engine, echo), Server(engine, usurp)

@@ -56,7 +56,12 @@ ONLY_IN = {
     "prometheus_client": {"telemetry", "runtime.admin"},
     "opentelemetry": {"telemetry"},
     "regiongate._pb.cel_syntax_pb2": {"policy.conditions", "policy.syntax"},
-    "regiongate._pb.ext_authz_pb2": {"extauthz.wire", "extauthz.responses", "runtime.engines"},
+    "regiongate._pb.ext_authz_pb2": {
+        "extauthz.headers",
+        "extauthz.responses",
+        "extauthz.wire",
+        "runtime.engines",
+    },
     "regiongate._pb.regiongate.v1.facts_pb2": {"facts"},
     "regiongate._pb.regiongate.v1.decision_pb2": set[str](),
 }

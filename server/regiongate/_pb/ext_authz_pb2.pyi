@@ -49,8 +49,8 @@ class AttributeContext(_message.Message):
         host: bytes
         scheme: bytes
         protocol: bytes
-        header_map: HeaderMap
-        def __init__(self, id: _Optional[bytes] = ..., method: _Optional[bytes] = ..., headers: _Optional[_Mapping[str, bytes]] = ..., path: _Optional[bytes] = ..., host: _Optional[bytes] = ..., scheme: _Optional[bytes] = ..., protocol: _Optional[bytes] = ..., header_map: _Optional[_Union[HeaderMap, _Mapping]] = ...) -> None: ...
+        header_map: bytes
+        def __init__(self, id: _Optional[bytes] = ..., method: _Optional[bytes] = ..., headers: _Optional[_Mapping[str, bytes]] = ..., path: _Optional[bytes] = ..., host: _Optional[bytes] = ..., scheme: _Optional[bytes] = ..., protocol: _Optional[bytes] = ..., header_map: _Optional[bytes] = ...) -> None: ...
     class Request(_message.Message):
         __slots__ = ("time", "http")
         TIME_FIELD_NUMBER: _ClassVar[int]

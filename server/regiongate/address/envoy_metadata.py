@@ -43,7 +43,7 @@ class EnvoyMetadata:
 
     def resolve(self, evidence: Evidence) -> ClientAddress:
         """Return the address in the metadata; unresolved unless there is exactly one value."""
-        client = read_only(f"gRPC metadata {self.name}", evidence.metadata.get(self.name, ()))
+        client = read_only(f"gRPC metadata {self.name}", evidence.initial_metadata(self.name))
         if self.trusted_proxies and client.address is not None and client.address in self._trusted:
             return ClientAddress(
                 None, f"Envoy knows no client beyond the trusted proxy {client.address}"

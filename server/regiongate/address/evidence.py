@@ -27,14 +27,12 @@ class Evidence(Protocol):
         """The address in attributes.source, or "" for a pipe, an internal listener or none."""
         ...
 
-    @property
-    def headers(self) -> Mapping[str, Sequence[str]]:
-        """The client's request headers: lower-case names, one value per line, in wire order."""
+    def header(self, name: str) -> Sequence[str]:
+        """Return the values of a header of the client's, in wire order, by lower-case name."""
         ...
 
-    @property
-    def metadata(self) -> Mapping[str, Sequence[str]]:
-        """The metadata of Envoy's own gRPC call, which no client can write; lower-case names."""
+    def initial_metadata(self, name: str) -> Sequence[str]:
+        """Return the values of metadata of Envoy's own gRPC call, which no client can write."""
         ...
 
 
@@ -45,6 +43,14 @@ class GivenEvidence:
     peer: str
     headers: Mapping[str, Sequence[str]]
     metadata: Mapping[str, Sequence[str]]
+
+    def header(self, name: str) -> Sequence[str]:
+        """Return the values of a header."""
+        return self.headers.get(name, ())
+
+    def initial_metadata(self, name: str) -> Sequence[str]:
+        """Return the values of metadata."""
+        return self.metadata.get(name, ())
 
 
 class AddressSource(Protocol):

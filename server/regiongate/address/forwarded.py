@@ -75,7 +75,7 @@ class Forwarded:
         peer = read_peer(evidence)
         if peer.address is None:
             return peer
-        hops = _hops(evidence.headers.get(_HEADER, ()), self.accept | {"port", "brackets"})
+        hops = _hops(evidence.header(_HEADER), self.accept | {"port", "brackets"})
         if self.trusted_hops is not None:
             return after(chain((peer,), hops), self.trusted_hops + 1, _HEADER)
         if peer.address not in self._trusted:

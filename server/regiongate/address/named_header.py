@@ -44,5 +44,5 @@ class NamedHeader:
             return ClientAddress(
                 None, f"the peer must be in trusted_proxies for {self.name} (got {peer.address})"
             )
-        values = evidence.headers.get(self.name, ())
+        values = evidence.header(self.name)
         return read_only(f"header {self.name}", values, self.accept)

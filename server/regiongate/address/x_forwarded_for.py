@@ -59,7 +59,7 @@ class ForwardedFor:
         peer = read_peer(evidence)
         if peer.address is None:
             return peer
-        entries = _from_the_right(evidence.headers.get(_HEADER, ()))
+        entries = _from_the_right(evidence.header(_HEADER))
         if self.envoy_appends:
             appended = next(entries, "")
             if not _stands_for(appended, peer.address):

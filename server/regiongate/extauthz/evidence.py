@@ -5,8 +5,7 @@ Decoded when it is asked for: of many headers one or two ever are. Nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from regiongate.extauthz.wire import Check
 
@@ -33,53 +32,10 @@ class CallEvidence:
         """The address in attributes.source."""
         return self._check.peer
 
-    @property
-    def headers(self) -> Mapping[str, Sequence[str]]:
-        """The client's request headers."""
-        return _Headers(self._check)
+    def header(self, name: str) -> Sequence[str]:
+        """Return the values of a header of the client's."""
+        return [value.decode(errors="replace") for value in self._check.header(name)]
 
-    @property
-    def metadata(self) -> Mapping[str, Sequence[str]]:
-        """The metadata of the call, but for what is no text."""
-        return _Texts(self._metadata)
-
-
-class _Headers(Mapping[str, Sequence[str]]):
-    __slots__ = ("_check",)
-
-    def __init__(self, check: Check) -> None:
-        self._check = check
-
-    def __getitem__(self, name: str) -> Sequence[str]:
-        return [value.decode(errors="replace") for value in self._check.headers[name]]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._check.headers)
-
-    def __len__(self) -> int:
-        return len(self._check.headers)
-
-
-class _Texts(Mapping[str, Sequence[str]]):
-    __slots__ = ("_metadata",)
-
-    def __init__(self, metadata: Metadata) -> None:
-        self._metadata = metadata
-
-    def __getitem__(self, name: str) -> Sequence[str]:
-        values: Sequence[str] | None = self.get(name)
-        if values is None:
-            raise KeyError(name)
-        return values
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the texts of a name; of one that has none the default."""
-        values = [value for key, value in self._metadata if key == name and isinstance(value, str)]
-        return values or default
-
-    def __iter__(self) -> Iterator[str]:
-        texts = (name for name, value in self._metadata if isinstance(value, str))
-        return iter(dict.fromkeys(texts))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    def initial_metadata(self, name: str) -> Sequence[str]:
+        """Return the values of metadata of the call, but for what is no text."""
+        return [value for key, value in self._metadata if key == name and isinstance(value, str)]

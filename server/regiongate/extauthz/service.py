@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from regiongate.address import AddressSource, ClientAddress
 from regiongate.extauthz import remembered, responses, wire
 from regiongate.extauthz.evidence import CallEvidence, Metadata
+from regiongate.extauthz.headers import WireError
 from regiongate.extauthz.remembered import Memory, Remembered
 from regiongate.extauthz.responses import Answer, Told
-from regiongate.extauthz.wire import Check, WireError
+from regiongate.extauthz.wire import Check
 from regiongate.facts import Key, Located, Request
 from regiongate.keys.digest import Digester
-from regiongate.keys.extraction import Extractor, FromHeader, extract
-from regiongate.keys.record import ABSENT, UNKNOWN, malformed
-from regiongate.keys.stores import KeyStore, StoreError
+from regiongate.keys.extraction import Extractor, FromHeader, Presented, extract
+from regiongate.keys.record import ABSENT, UNKNOWN, KeyRecord, malformed
+from regiongate.keys.stores import KeyStore, NotRememberedError, StoreError
 from regiongate.policy.decide import Decision, Facts, Verdict, decide
 from regiongate.policy.exemptions import Exemption
 from regiongate.policy.model import DEFAULT_POLICY, Policy, PolicySet, Response
@@ -77,6 +78,20 @@ class Snapshot:
     memory: Memory = field(default_factory=Memory)
 
 
+class Asked(NamedTuple):
+    """A Check, and what it says of who asks.
+
+    Attributes:
+        digests: what the key that it carries may be known by.
+    """
+
+    check: Check
+    client: ClientAddress
+    located: Located
+    presented: Presented
+    digests: Sequence[bytes]
+
+
 class Known(NamedTuple):
     """What is known of who asks."""
 
@@ -118,6 +133,16 @@ class Event(NamedTuple):
     metadata: Metadata = ()
 
 
+class _Call(NamedTuple):
+    """One Check being answered: when it came, with what, and what it is judged by."""
+
+    started: float
+    now: datetime
+    snapshot: Snapshot
+    decision_id: str
+    metadata: Metadata
+
+
 class Authorization:
     """Answers Checks.
 
@@ -138,31 +163,57 @@ class Authorization:
         self._clock = clock
         self._complained = float("-inf")
 
-    async def check(self, data: bytes, metadata: Metadata) -> bytes:
+    def check(self, data: bytes, metadata: Metadata) -> bytes | Coroutine[Any, Any, bytes]:
         """Answer a serialised CheckRequest with a serialised CheckResponse.
 
         Args:
             data: what arrived, whatever it is.
             metadata: of the gRPC call that brought it.
+
+        Returns:
+            The response; or, where a store has to be asked for a key, what waits for it.
         """
-        started = time.perf_counter()
-        now, snapshot, decision_id = self._clock(), self._snapshot(), responses.new_id()
-        judged: Judged | None = None
+        started, snapshot = time.perf_counter(), self._snapshot()
+        call = _Call(started, self._clock(), snapshot, responses.new_id(), metadata)
         try:
-            judged = await judge(snapshot, wire.read(data), metadata, now)
-            answer = judged.answer
-        except WireError as problem:
+            asked = ask(snapshot, wire.read(data), metadata)
+            try:
+                record = _recalled(snapshot, asked.digests)
+            except NotRememberedError:
+                return self._waiting(call, asked)
+            judged = conclude(snapshot, asked, record, call.now)
+        except Exception as problem:  # noqa: BLE001 nothing may get past it: see _without
+            return self._said(call, self._without(call, problem), None)
+        return self._said(call, judged.answer, judged)
+
+    async def _waiting(self, call: _Call, asked: Asked) -> bytes:
+        """Answer once a store has said what it knows of a key."""
+        try:
+            record = await _found(call.snapshot, asked.digests)
+            judged = conclude(call.snapshot, asked, record, call.now)
+        except Exception as problem:  # noqa: BLE001 nothing may get past it: see _without
+            return self._said(call, self._without(call, problem), None)
+        return self._said(call, judged.answer, judged)
+
+    def _without(self, call: _Call, problem: Exception) -> Answer:
+        """Answer a Check that could not be judged.
+
+        An exception would become an RPC error, which failure_mode_allow turns into an allow.
+        """
+        if isinstance(problem, WireError):
             # The bytes may be a client's doing, so this is never left to failure_mode_allow.
-            self._complain(started, problem)
-            answer = UNREADABLE
-        except StoreError:
+            self._complain(call.started, problem)
+            return UNREADABLE
+        if isinstance(problem, StoreError):
             # Only where on_store_error says deny, which failure_mode_allow must not undo. The
             # store itself says in the log that it is away, once.
-            answer = KEYS_AWAY
-        except Exception:  # noqa: BLE001 nothing may get past it: see below
-            # An exception would become an RPC error, which failure_mode_allow turns into an allow.
-            _LOG.exception("a Check could not be judged")
-            answer = DEFERRED if snapshot.defer_errors else FAILED
+            return KEYS_AWAY
+        _LOG.error("a Check could not be judged", exc_info=problem)
+        return DEFERRED if call.snapshot.defer_errors else FAILED
+
+    def _said(self, call: _Call, answer: Answer, judged: Judged | None) -> bytes:
+        """Tell of an answer, and return its bytes."""
+        started, now, snapshot, decision_id, metadata = call
         seconds = time.perf_counter() - started
         event = Event(now, decision_id, snapshot, answer.told, judged, seconds, metadata)
         try:
@@ -179,15 +230,39 @@ class Authorization:
 
 
 async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datetime) -> Judged:
-    """Gather the facts of a Check and decide.
+    """Gather the facts of a Check and decide, waiting for a store where that takes one.
 
     Args:
         check: what is asked.
         metadata: of the gRPC call that brought it.
         now: the time to decide at.
     """
+    asked = ask(snapshot, check, metadata)
+    return conclude(snapshot, asked, await _found(snapshot, asked.digests), now)
+
+
+def ask(snapshot: Snapshot, check: Check, metadata: Metadata) -> Asked:
+    """Find out who asks: all that is known without a key store.
+
+    Args:
+        check: what is asked.
+        metadata: of the gRPC call that brought it.
+    """
     client = snapshot.address.resolve(CallEvidence(check, metadata))
-    known = Known(snapshot.locator.locate(client), *await _key(snapshot, check, now))
+    presented = extract(snapshot.extractors, check)
+    digests = () if presented.key is None else snapshot.digester.digests(presented.key)
+    return Asked(check, client, snapshot.locator.locate(client), presented, digests)
+
+
+def conclude(snapshot: Snapshot, asked: Asked, record: KeyRecord | None, now: datetime) -> Judged:
+    """Decide.
+
+    Args:
+        record: of the key that was presented; None when there is none or it is unknown.
+        now: the time to decide at.
+    """
+    check = asked.check
+    known = Known(asked.located, *_key(asked.presented, record, now))
     name = check.extension(POLICY_EXTENSION) or DEFAULT_POLICY
     policy = snapshot.policies.policies.get(name)
     if policy is None or known.key.problem:
@@ -195,7 +270,40 @@ async def judge(snapshot: Snapshot, check: Check, metadata: Metadata, now: datet
         answer = _answer(snapshot, check, known, decision)
     else:
         decision, answer = _decided(snapshot, check, known, policy, now)
-    return Judged(check, client, known, decision, answer)
+    return Judged(check, asked.client, known, decision, answer)
+
+
+def _recalled(snapshot: Snapshot, digests: Sequence[bytes]) -> KeyRecord | None:
+    """Return the record of a key, by the first of its digests that is known."""
+    for digest in digests:
+        record = snapshot.keys.recall(digest)
+        if record is not None:
+            return record
+    return None
+
+
+async def _found(snapshot: Snapshot, digests: Sequence[bytes]) -> KeyRecord | None:
+    """Do the same, and wait for the store."""
+    for digest in digests:
+        record = await snapshot.keys.find(digest)
+        if record is not None:
+            return record
+    return None
+
+
+def _key(
+    presented: Presented, record: KeyRecord | None, now: datetime
+) -> tuple[Key, Sequence[Exemption]]:
+    """Return what a policy sees of a key, and the exemptions it has."""
+    if presented.problem:
+        return malformed(presented.problem), ()
+    if presented.key is None:
+        return ABSENT, ()
+    if record is None:
+        return UNKNOWN, ()
+    key = record.facts(now)
+    # A key before its time is as unknown as any other, and has nobody's exemptions.
+    return key, record.profile.exemptions if key.found else ()
 
 
 def _decided(
@@ -215,21 +323,6 @@ def _decided(
         until = remembered.until(policy, facts, now)
         snapshot.memory.remember(place, Remembered(decision, answer, known.key, now, until))
     return decision, answer
-
-
-async def _key(snapshot: Snapshot, check: Check, now: datetime) -> tuple[Key, Sequence[Exemption]]:
-    presented = extract(snapshot.extractors, check.headers, check.metadata)
-    if presented.problem:
-        return malformed(presented.problem), ()
-    if presented.key is None:
-        return ABSENT, ()
-    for digest in snapshot.digester.digests(presented.key):
-        record = await snapshot.keys.find(digest)
-        if record is not None:
-            key = record.facts(now)
-            # A key before its time is as unknown as any other, and has nobody's exemptions.
-            return key, record.profile.exemptions if key.found else ()
-    return UNKNOWN, ()
 
 
 def request(snapshot: Snapshot, check: Check) -> Request:
@@ -271,7 +364,7 @@ def _answer(snapshot: Snapshot, check: Check, known: Known, decision: Decision) 
 
 def _forged(check: Check) -> list[str]:
     """Name the headers that a client sent and only we may send."""
-    if responses.OURS not in check.names:
+    if responses.OURS not in check.headers.names:
         return []
     return [name for name in check.headers if responses.is_ours(name)]
 

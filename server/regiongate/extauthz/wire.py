@@ -7,35 +7,28 @@ and never an error, because a client can put one there. Nothing here decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
 from regiongate._pb import ext_authz_pb2 as pb
+from regiongate.extauthz.headers import Headers, Joined, Listed, WireError
 
 MAX_CHECK_BYTES: Final = 16 * 1024 * 1024
 """A larger CheckRequest is not read. Envoy's limits on headers and bodies lie far below."""
-MAX_HEADERS: Final = 1000
-"""Envoy's own default is 100."""
 
 Value = TypeVar("Value")
-Headers = TypeVar("Headers", bound=Sized)
-
-
-class WireError(ValueError):
-    """The bytes are no CheckRequest that can be judged; the message says why."""
 
 
 class Check:
     """One question of Envoy's.
 
     Attributes:
-        headers: by lower-case name, the values in the order they were sent.
-        names: those of all headers, one a line.
+        headers: of the request, by name.
     """
 
-    __slots__ = ("_attributes", "_http", "headers", "names")
+    __slots__ = ("_attributes", "_http", "headers")
 
     def __init__(self, attributes: pb.AttributeContext) -> None:
         """Take what Envoy tells of a request.
@@ -47,9 +40,6 @@ class Check:
         self._attributes = attributes
         self._http = http = attributes.request.http
         self.headers = _headers(http)
-        self.names: str = "\n".join(self.headers)
-        if self.names != self.names.lower():
-            raise WireError("expected the names of headers in lower case, as Envoy has them")
 
     @property
     def route(self) -> Mapping[str, str]:
@@ -122,7 +112,7 @@ class Check:
     @property
     def is_grpc(self) -> bool:
         """Whether the client speaks gRPC, and so reads grpc-status rather than the HTTP status."""
-        kind = b",".join(self.headers.get("content-type", ()))
+        kind = b",".join(self.headers.get("content-type"))
         if not kind.startswith(b"application/grpc"):
             return False
         kind = kind.partition(b";")[0].strip()
@@ -130,11 +120,11 @@ class Check:
 
     def header(self, name: str) -> Sequence[bytes]:
         """Return the values of a header by its lower-case name."""
-        return self.headers.get(name, ())
+        return self.headers.get(name)
 
     def text(self, name: str) -> str:
         """Return a header as one text, repeated values joined as HTTP joins them."""
-        return b",".join(self.headers.get(name, ())).decode(errors="replace")
+        return b",".join(self.headers.get(name)).decode(errors="replace")
 
 
 def read(data: bytes) -> Check:
@@ -175,7 +165,7 @@ def asked(
         path=path.encode(),
         scheme=b"https",
         protocol=b"HTTP/2",
-        header_map=pb.HeaderMap(headers=raw),
+        header_map=pb.HeaderMap(headers=raw).SerializeToString(),
     )
     extensions = {name: value.encode() for name, value in route.items()}
     request = pb.AttributeContext.Request(http=http)
@@ -214,54 +204,13 @@ def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-class _Listed(Mapping[str, Sequence[bytes]]):
-    """Headers one by one, as encode_raw_headers sends them."""
-
-    __slots__ = ("_by_name", "_headers")
-
-    def __init__(self, headers: Sequence[pb.HeaderValue]) -> None:
-        self._headers = headers
-        self._by_name = {header.key: header for header in headers}
-
-    def __getitem__(self, name: str) -> Sequence[bytes]:
-        values: Sequence[bytes] | None = self.get(name)
-        if values is None:
-            raise KeyError(name)
-        return values
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the values of a header; of one that is not there the default."""
-        last = self._by_name.get(name)
-        if last is None:
-            return default
-        if len(self._by_name) == len(self._headers):
-            return (last.raw_value or last.value,)
-        return [one.raw_value or one.value for one in self._headers if one.key == name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-
-def _headers(http: pb.AttributeContext.HttpRequest) -> Mapping[str, Sequence[bytes]]:
-    """Find the headers, in whichever of its two forms Envoy sent them."""
-    if not http.HasField("header_map"):
-        return _Decoded(_few(http.headers), _alone)
+def _headers(http: pb.AttributeContext.HttpRequest) -> Headers:
+    """Take the headers in whichever of its two forms Envoy sent them."""
+    if not http.header_map:
+        return Joined(http.headers)
     if http.headers:
         raise WireError("expected headers in one of the two forms that Envoy has (got both)")
-    return _Listed(_few(http.header_map.headers))
-
-
-def _few(headers: Headers) -> Headers:
-    if len(headers) > MAX_HEADERS:
-        raise WireError(f"expected at most {MAX_HEADERS} headers (got more)")
-    return headers
-
-
-def _alone(value: bytes) -> Sequence[bytes]:
-    return (value,)
+    return Listed(http.header_map)
 
 
 def _struct(struct: pb.Struct) -> dict[str, Any]:

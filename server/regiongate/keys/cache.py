@@ -23,7 +23,7 @@ from typing import Final
 from regiongate.keys.entries import Brief
 from regiongate.keys.gathering import Gathered
 from regiongate.keys.record import READY, KeyRecord
-from regiongate.keys.stores import Answers, Changes, Source, StoreError
+from regiongate.keys.stores import Answers, Changes, NotRememberedError, Source, StoreError
 from regiongate.policy.exemptions import Exemption
 
 IN_STEP: Final = 1.0
@@ -178,6 +178,23 @@ class CachedStore:
         """Yield every exemption in the store, with the id of a key that it belongs to."""
         return self._source.exemptions()
 
+    def recall(self, digest: bytes) -> KeyRecord | None:
+        """Return the record of a key that is remembered; to be called in the event loop.
+
+        Raises:
+            NotRememberedError: the store has to be asked.
+        """
+        entry = self._known.get(digest)
+        if entry is None:
+            self._require_unknown(digest)
+            return None
+        self._known.move_to_end(digest)
+        until, epoch, _, _, _ = entry
+        if until > self._clock() and (epoch == self._epoch or self._is_current(digest, entry)):
+            self.counts.hits += 1
+            return self._records.get(digest) or self._record(digest, entry)
+        return self._recall_old(digest, entry)
+
     async def find(self, digest: bytes) -> KeyRecord | None:
         """Return the record of a key; waits only for one that is not remembered.
 
@@ -185,15 +202,10 @@ class CachedStore:
             StoreError: the store is away, and Limits.deny_when_away; or nobody follows it, as a
                 command does not, which is to be told what is wrong.
         """
-        entry = self._known.get(digest)
-        if entry is None:
-            return await self._find_new(digest)
-        self._known.move_to_end(digest)
-        until, epoch, _, _, _ = entry
-        if until > self._clock() and (epoch == self._epoch or self._is_current(digest, entry)):
-            self.counts.hits += 1
-            return self._records.get(digest) or self._record(digest, entry)
-        return await self._find_again(digest, entry)
+        try:
+            return self.recall(digest)
+        except NotRememberedError:
+            return await self._wait_for(digest, self._known.get(digest))
 
     async def run(self) -> None:
         """Follow the changes of the store until cancelled."""
@@ -216,21 +228,20 @@ class CachedStore:
 
     # --------------------------------------------------------------------------- looking up
 
-    async def _find_new(self, digest: bytes) -> KeyRecord | None:
+    def _require_unknown(self, digest: bytes) -> None:
         until = self._unknown.get(digest)
-        if until is not None and until > self._clock():
-            self._unknown.move_to_end(digest)
-            self.counts.hits += 1
-            return None
-        return await self._wait_for(digest, None)
+        if until is None or until <= self._clock():
+            raise NotRememberedError
+        self._unknown.move_to_end(digest)
+        self.counts.hits += 1
 
-    async def _find_again(self, digest: bytes, entry: _Entry) -> KeyRecord | None:
+    def _recall_old(self, digest: bytes, entry: _Entry) -> KeyRecord:
         until, *_ = entry
         in_step = self._clock() - self._heard < IN_STEP
         if until > 0 and self._is_current(digest, entry) and in_step and not self._away:
             self._flight(digest, again=True)
             return self._record(digest, entry)
-        return await self._wait_for(digest, entry)
+        raise NotRememberedError
 
     async def _wait_for(self, digest: bytes, entry: _Entry | None) -> KeyRecord | None:
         if self._away:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 MAX_LENGTH: Final = 1024
 """Bytes of a key."""
@@ -50,10 +50,21 @@ MAX_COMMAS: Final = 32
 _ODD: Final = re.compile(rb"[^\x20-\x7e\t]")
 """Bytes that no credential has, and that some upstreams take for white space."""
 
-HeaderValues = Mapping[str, Sequence[bytes]]
-"""The values of a header by its lower-case name, one for each time it was sent."""
 MetadataValue = Mapping[str, Any]
 """Envoy's filter metadata: namespaces of nested mappings, lists, text (as bytes), numbers."""
+
+
+class Sent(Protocol):
+    """What a request carries, as far as a key may be in it."""
+
+    def header(self, name: str) -> Sequence[bytes]:
+        """Return the values of a header, one for each time it was sent, by lower-case name."""
+        ...
+
+    @property
+    def metadata(self) -> MetadataValue:
+        """Envoy's filter metadata, by namespace."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +80,9 @@ class FromHeader:
     header: str
     scheme: str = ""
 
-    def find(self, headers: HeaderValues, _: MetadataValue) -> Presented:
+    def find(self, sent: Sent) -> Presented:
         """Find the key in the headers."""
-        values = headers.get(self.header)
+        values = sent.header(self.header)
         if not values:
             return NOTHING
         if self.scheme:
@@ -132,9 +143,9 @@ class FromMetadata:
     namespace: str
     path: tuple[str, ...]
 
-    def find(self, _: HeaderValues, metadata: MetadataValue) -> Presented:
+    def find(self, sent: Sent) -> Presented:
         """Find the identity in the metadata."""
-        value: Any = metadata.get(self.namespace)
+        value: Any = sent.metadata.get(self.namespace)
         for part in self.path:
             value = value.get(part) if isinstance(value, Mapping) else None
         if value is None:
@@ -159,9 +170,7 @@ def objection(extractors: Sequence[Extractor], key: bytes) -> str:
     return objections[0] if all(objections) and objections else ""
 
 
-def extract(
-    extractors: Sequence[Extractor], headers: HeaderValues, metadata: MetadataValue
-) -> Presented:
+def extract(extractors: Sequence[Extractor], sent: Sent) -> Presented:
     """Find the key that a request carries.
 
     The first place that holds one wins. Two headers that hold different keys are refused all the
@@ -170,7 +179,7 @@ def extract(
     found = NOTHING
     in_headers = NOTHING
     for extractor in extractors:
-        presented = extractor.find(headers, metadata)
+        presented = extractor.find(sent)
         if presented is NOTHING:
             continue
         if isinstance(extractor, FromHeader):

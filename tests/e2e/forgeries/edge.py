@@ -28,6 +28,7 @@ from demo.process import running
 from regiongate.documents import check, parse
 from regiongate.extauthz.service import Authorization, Snapshot
 from regiongate.runtime import engines
+from regiongate.runtime.engines.handler import Handler
 from regiongate.runtime.config import Settings
 from regiongate.runtime.state import State
 from tests import databases
@@ -169,13 +170,9 @@ def _serving(snapshots: Mapping[str, Snapshot], sockets: Mapping[str, Unix]) -> 
         loop.close()
 
 
-def _handler(snapshot: Snapshot) -> engines.Handler:
+def _handler(snapshot: Snapshot) -> Handler:
     authorization = Authorization(lambda: snapshot)
-
-    async def handle(data: bytes, context: Any) -> bytes:
-        return await authorization.check(data, context.invocation_metadata() or ())
-
-    return handle
+    return lambda data, metadata, _: authorization.check(data, metadata)
 
 
 # --------------------------------------------------------------------------------------- Envoy

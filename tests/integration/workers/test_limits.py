@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -18,21 +17,13 @@ from regiongate.extauthz.service import SERVICE, Authorization, Event
 from regiongate.runtime.limits import Calls
 from regiongate.runtime.state import State
 from regiongate.telemetry.metrics import LIMITED, Tally
-from tests.integration.deployment import deploy, question, read
+from tests.integration.deployment import answered, deploy, question, read
 from tests.integration.process import NO_PROXY, PATIENCE, serving
 
 
-class Context:
-    """The part of a call's context that is looked at."""
-
-    def __init__(self, identity: Mapping[str, list[bytes]] | None = None) -> None:
-        self._identity = identity or {}
-
-    def auth_context(self) -> Mapping[str, list[bytes]]:
-        return self._identity
-
-    def invocation_metadata(self) -> tuple[()]:
-        return ()
+def nobody() -> Mapping[str, list[bytes]]:
+    """Say who calls, where that is not known."""
+    return {}
 
 
 @pytest.mark.parametrize(
@@ -41,22 +32,22 @@ class Context:
 async def test_one_check_too_many_is_answered_as_on_error_says(
     on_error: str, outcome: str, tmp_path: Path
 ) -> None:
-    """With 503 and a reason, at once; those under way are answered as ever."""
+    """With 503 and a reason, at once; those that wait are answered as ever."""
     state, events, tally = State(deploy(tmp_path, on_error=on_error)), list[Event](), Tally()
     authorization, go_on = Authorization(state.snapshot, events.append), asyncio.Event()
 
     async def slowly(data: bytes, metadata: Metadata) -> bytes:
         await go_on.wait()
-        return await authorization.check(data, metadata)
+        return await answered(authorization.check(data, metadata))
 
     calls = Calls(slowly, state.snapshot, events.append, tally, limit=2)
-    context: Any = Context()
-    under_way = [asyncio.create_task(calls.check(question(), context)) for _ in range(2)]
-    await asyncio.sleep(0)
+    under_way = [calls.check(question(), (), nobody) for _ in range(2)]
     assert calls.in_flight == 2
-    refused = reference.CheckResponse.FromString(await calls.check(question(), context))
+    answer = await answered(calls.check(question(), (), nobody))
+    refused = reference.CheckResponse.FromString(answer)
     go_on.set()
-    assert [read(await one)["outcome"] for one in under_way] == ["allow", "allow"]
+    assert [read(await answered(one))["outcome"] for one in under_way] == ["allow", "allow"]
+    await calls.idle()
     assert calls.in_flight == 0
     assert refused.status.code == 14
     assert refused.WhichOneof("http_response") == outcome
@@ -90,8 +81,7 @@ async def test_only_those_who_may_ask_are_answered(
         limit=10,
         callers=["envoy.mesh"],
     )
-    context: Any = Context(identity)
-    answer = read(await calls.check(question(), context))
+    answer = read(await answered(calls.check(question(), (), lambda: identity)))
     assert (answer.status, answer["reason"] == "caller_not_allowed") == (
         (200, False) if known else (403, True)
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from ipaddress import ip_network
-from typing import Any, TypeVar
+from typing import Any
 
 from regiongate._pb import ext_authz_pb2 as pb
 from regiongate.address import AddressSource, ClientAddress, Peer
@@ -37,8 +37,6 @@ COUNTRIES = {FRANCE: "FR", FRANCE_TOO: "FR", JAPAN: "JP", IRAN: "IR", BRAZIL: "B
 
 BEARER = FromHeader("authorization", "Bearer")
 API_KEY = FromHeader("x-api-key")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +86,13 @@ class Service:
 
     def answer(self, data: bytes, metadata: Metadata = ()) -> upstream.Answer:
         """Answer a Check, and read the answer as Envoy does."""
-        return upstream.read(finished(self.authorization.check(data, metadata)))
+        return upstream.read(at_once(self.authorization.check(data, metadata)))
 
 
-def finished(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return what a coroutine returns that waits for nothing, without an event loop."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    raise AssertionError("the coroutine waits for something")
+def at_once(answer: bytes | Coroutine[Any, Any, bytes]) -> bytes:
+    """Return an answer that is not waited for."""
+    assert isinstance(answer, bytes)
+    return answer
 
 
 def service(  # noqa: PLR0913 what a snapshot is made of, each with its default

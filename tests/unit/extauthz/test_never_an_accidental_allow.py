@@ -377,7 +377,7 @@ def readable(headers: Headers) -> bool:
         names = [name.decode() for name, _ in headers]
     except UnicodeDecodeError:
         return False
-    return all(name == name.lower() for name in names)
+    return all(name == name.lower() and name.isascii() for name in names)
 
 
 def one_key(headers: Headers) -> bool:

@@ -30,7 +30,7 @@ from tests.unit.extauthz.fakes import (
     Service,
     bearer,
     check,
-    finished,
+    at_once,
     service,
 )
 from tests.unit.extauthz.upstream import CAPTURED, Answer, read, settled
@@ -293,7 +293,7 @@ class NoPlaces:
 class NoStore(FileStore):
     """A store that fails."""
 
-    async def find(self, digest: bytes) -> KeyRecord | None:
+    def recall(self, digest: bytes) -> KeyRecord | None:
         raise OSError(f"no store for {len(digest)} bytes")
 
 
@@ -325,7 +325,7 @@ def test_an_answer_stands_though_it_cannot_be_recorded(caplog: pytest.LogCapture
 
     snapshot = ours().snapshot
     failing = Authorization(lambda: snapshot, fail, lambda: NOW)
-    answer = read(finished(failing.check(check(IRAN), ())))
+    answer = read(at_once(failing.check(check(IRAN), ())))
     assert settled(answer) == "deny"
     assert caplog.messages == ["a Check could not be recorded"]
 
@@ -511,11 +511,11 @@ def test_memory_changes_no_answer(order: int) -> None:
         data = check(client, bearer(key) if key else (), policy=policy)
         for asked in (remembering, forgetting):
             asked.now = now
-            finished(asked.authorization.check(data, ()))
+            at_once(asked.authorization.check(data, ()))
         told = remembering.events[-1].told
         assert told == forgetting.events[-1].told, (now, policy, client, key)
 
 
 def test_the_answer_waits_for_nothing() -> None:
     """With keys at hand, a Check is answered without giving way to anything else."""
-    assert finished(ours().authorization.check(check(), ()))
+    assert at_once(ours().authorization.check(check(), ()))

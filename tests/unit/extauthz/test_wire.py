@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError
 
 from regiongate._pb import ext_authz_pb2 as pb
 from regiongate.extauthz import wire
-from regiongate.extauthz.wire import Check, WireError
+from regiongate.extauthz.headers import MAX_HEADERS, WireError
+from regiongate.extauthz.wire import Check
 from tests.unit.extauthz.upstream import CAPTURED, CheckRequest
 
 # ------------------------------------------------------------------------- what Envoy has sent
@@ -145,10 +146,15 @@ Http = pb.AttributeContext.HttpRequest
 
 def check_of(http: Http | None = None, **attributes: Any) -> Check:
     """Read the Check of these attributes."""
+    return wire.read(sent(http, **attributes))
+
+
+def sent(http: Http | None = None, **attributes: Any) -> bytes:
+    """Serialise the same."""
     if http is not None:
         attributes["request"] = pb.AttributeContext.Request(http=http)
     context = pb.AttributeContext(**attributes)
-    return wire.read(pb.CheckRequest(attributes=context).SerializeToString())
+    return pb.CheckRequest(attributes=context).SerializeToString()
 
 
 def peer(**address: Any) -> pb.AttributeContext.Peer:
@@ -197,26 +203,42 @@ def test_path_and_query(path: bytes, expected: tuple[str, str]) -> None:
     assert (check.path, check.query) == expected
 
 
+def listed(*headers: tuple[str, bytes]) -> Http:
+    """Return a request whose headers are sent one by one."""
+    each = [pb.HeaderValue(key=name, raw_value=value) for name, value in headers]
+    return Http(header_map=pb.HeaderMap(headers=each).SerializeToString())
+
+
 HEADER_CASES: dict[str, tuple[Http, dict[str, list[bytes]]]] = {
     "none": (Http(), {}),
     "map": (Http(headers={"a": b"1"}), {"a": [b"1"]}),
     "a value that is not UTF-8": (Http(headers={"a": b"\xff"}), {"a": [b"\xff"]}),
-    "raw": (
-        Http(header_map=pb.HeaderMap(headers=[pb.HeaderValue(key="a", raw_value=b"\xff")])),
-        {"a": [b"\xff"]},
-    ),
+    "raw": (listed(("a", b"\xff")), {"a": [b"\xff"]}),
     "raw, in the field for text": (
-        Http(header_map=pb.HeaderMap(headers=[pb.HeaderValue(key="a", value=b"1")])),
+        Http(header_map=b"\x0a\x06\x0a\x01a\x12\x011"),
         {"a": [b"1"]},
     ),
     "raw, in the order they were sent": (
-        Http(
-            header_map=pb.HeaderMap(
-                headers=[pb.HeaderValue(key="a", raw_value=value) for value in (b"2", b"1", b"2")]
-            )
-        ),
-        {"a": [b"2", b"1", b"2"]},
+        listed(("a", b"2"), ("b", b""), ("a", b"1"), ("a", b"2")),
+        {"a": [b"2", b"1", b"2"], "b": [b""]},
     ),
+    "raw, long and longer": (
+        listed(("a" * 127, b"1" * 127), ("b" * 128, b"2" * 128), ("c", b"3" * 20_000)),
+        {"a" * 127: [b"1" * 127], "b" * 128: [b"2" * 128], "c": [b"3" * 20_000]},
+    ),
+    "raw, the value before the name": (
+        Http(header_map=b"\x0a\x06\x1a\x011\x0a\x01a"),
+        {"a": [b"1"]},
+    ),
+    "raw, the name twice, of which the last counts": (
+        Http(header_map=b"\x0a\x09\x0a\x01b\x0a\x01a\x1a\x011"),
+        {"a": [b"1"]},
+    ),
+    "raw, with a field of a later Envoy": (
+        Http(header_map=b"\x0a\x09\x0a\x01a\x1a\x011\x22\x012\x12\x00"),
+        {"a": [b"1"]},
+    ),
+    "raw, without a name": (Http(header_map=b"\x0a\x03\x1a\x011"), {"": [b"1"]}),
     "an empty value": (Http(headers={"a": b""}), {"a": [b""]}),
 }
 
@@ -224,8 +246,13 @@ HEADER_CASES: dict[str, tuple[Http, dict[str, list[bytes]]]] = {
 @pytest.mark.parametrize(("http", "expected"), HEADER_CASES.values(), ids=HEADER_CASES)
 def test_headers(http: Http, expected: dict[str, list[bytes]]) -> None:
     """Every value of a header is kept, in order, under its name."""
-    headers = check_of(http).headers
-    assert {name: list(values) for name, values in headers.items()} == expected
+    assert headers_of(check_of(http)) == expected
+    assert len(check_of(http).headers) == len(expected)
+
+
+def headers_of(check: Check) -> dict[str, list[bytes]]:
+    """Return every header of a Check."""
+    return {name: list(check.header(name)) for name in check.headers}
 
 
 def test_an_unsent_header_has_no_values() -> None:
@@ -236,8 +263,7 @@ def test_an_unsent_header_has_no_values() -> None:
 
 def test_the_text_of_a_header_sent_twice() -> None:
     """As one text, repeated values are joined as HTTP joins them."""
-    twice = [pb.HeaderValue(key="a", raw_value=value) for value in (b"1", b"\xff")]
-    check = check_of(Http(header_map=pb.HeaderMap(headers=twice)))
+    check = check_of(listed(("a", b"1"), ("a", b"\xff")))
     assert check.text("a") == "1,\ufffd"
 
 
@@ -273,7 +299,8 @@ def test_a_tcp_check() -> None:
 
 def told(check: Check) -> dict[str, Any]:
     """Return all that can be asked of a Check."""
-    return {name: getattr(check, name) for name in (*EXPECTED["default_ura"], "headers")}
+    found = {name: getattr(check, name) for name in EXPECTED["default_ura"]}
+    return found | {"headers": headers_of(check)}
 
 
 def test_nothing_at_all() -> None:
@@ -342,41 +369,40 @@ MALFORMED = {
         "expected at most 16777216 bytes (got 16777217)",
     ),
     "too many headers": (
-        pb.CheckRequest(
-            attributes=pb.AttributeContext(
-                request=pb.AttributeContext.Request(
-                    http=Http(headers={str(number): b"" for number in range(wire.MAX_HEADERS + 1)})
-                )
-            )
-        ).SerializeToString(),
+        sent(Http(headers={str(number): b"" for number in range(MAX_HEADERS + 1)})),
         "expected at most 1000 headers (got more)",
     ),
     "too many headers, one by one": (
-        pb.CheckRequest(
-            attributes=pb.AttributeContext(
-                request=pb.AttributeContext.Request(
-                    http=Http(
-                        header_map=pb.HeaderMap(
-                            headers=[pb.HeaderValue(key="a")] * (wire.MAX_HEADERS + 1)
-                        )
-                    )
-                )
-            )
-        ).SerializeToString(),
+        sent(listed(*[("a", b"")] * (MAX_HEADERS + 1))),
         "expected at most 1000 headers (got more)",
     ),
     "headers in both forms": (
-        pb.CheckRequest(
-            attributes=pb.AttributeContext(
-                request=pb.AttributeContext.Request(
-                    http=Http(
-                        headers={"a": b"1"},
-                        header_map=pb.HeaderMap(headers=[pb.HeaderValue(key="b")]),
-                    )
-                )
-            )
-        ).SerializeToString(),
+        sent(Http(headers={"a": b"1"}, header_map=listed(("b", b"")).header_map)),
         "expected headers in one of the two forms that Envoy has (got both)",
+    ),
+    "headers cut short": (
+        sent(Http(header_map=listed(("a", b"1")).header_map[:-1])),
+        "expected a CheckRequest (got bytes that are none)",
+    ),
+    "a header longer than all of them": (
+        sent(Http(header_map=b"\x0a\x7f\x0a\x01a\x1a\x011")),
+        "expected a CheckRequest (got bytes that are none)",
+    ),
+    "a value longer than its header": (
+        sent(Http(header_map=b"\x0a\x06\x0a\x01a\x1a\x051")),
+        "expected a CheckRequest (got bytes that are none)",
+    ),
+    "a value longer than any": (
+        sent(Http(header_map=b"\x0a\x05\x0a\x01a\x1a\xff\xff\x01\x0a")),
+        "expected a CheckRequest (got bytes that are none)",
+    ),
+    "a name, one by one, that is not UTF-8": (
+        sent(Http(header_map=b"\x0a\x03\x0a\x01\xff")),
+        "expected the names of headers in lower case, as Envoy has them",
+    ),
+    "a name, one by one, in capitals": (
+        sent(listed(("X-Key", b"1"))),
+        "expected the names of headers in lower case, as Envoy has them",
     ),
     "a name that is not UTF-8": (
         named(b"\xff"),
@@ -404,8 +430,8 @@ def test_what_is_no_check(data: bytes, message: str) -> None:
 
 def test_the_limits_themselves_are_within() -> None:
     """A Check of just as many headers, or of nearly as many bytes, is read."""
-    headers = {str(number): b"v" for number in range(wire.MAX_HEADERS)}
-    assert len(check_of(Http(headers=headers)).headers) == wire.MAX_HEADERS
+    headers = {str(number): b"v" for number in range(MAX_HEADERS)}
+    assert len(check_of(Http(headers=headers)).headers) == MAX_HEADERS
     body = b"\x0a" + _varint(wire.MAX_CHECK_BYTES - 100)
     assert not wire.read(b"\x7a" + body[1:] + bytes(wire.MAX_CHECK_BYTES - 100)).headers
 

@@ -52,6 +52,10 @@ def trees(descriptor: Descriptor, depth: int = 6) -> st.SearchStrategy[Tree]:
 def values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
     """Draw what a field may hold."""
     inside = field.message_type
+    if field.name == "header_map":
+        # Ours are the bytes of it, which do not tell an empty one from none.
+        headers = st.lists(trees(ours("HeaderValue"), depth - 1), min_size=1, max_size=2)
+        return headers.map(lambda each: {1: each})
     if inside is None:
         one = PRESENT.get(field.name, NUMBERS.get(field.type, TEXT))
     elif "Entry" in inside.name:
@@ -109,7 +113,9 @@ def put_entry(target: Any, entry: Any) -> None:
 
 
 def scalar(field: FieldDescriptor, content: Any) -> Any:
-    """Return text as the field has it."""
+    """Return text as the field has it, and a message that is bytes in ours."""
+    if isinstance(content, dict):
+        return built(ours("HeaderMap"), content).SerializeToString()
     return content.encode() if field.type == FieldDescriptor.TYPE_BYTES else content
 
 

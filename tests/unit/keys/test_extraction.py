@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -39,13 +40,24 @@ LONGEST = b"k" * MAX_LENGTH
 VISIBLE = bytes(range(0x21, 0x7F)).replace(b",", b"")
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request carries."""
+
+    headers: Mapping[str, list[bytes]]
+    metadata: Mapping[str, Any]
+
+    def header(self, name: str) -> Sequence[bytes]:
+        return self.headers.get(name, ())
+
+
 def found(
     extractors: Sequence[Extractor],
     headers: Mapping[str, list[bytes]],
     metadata: Mapping[str, Any] | None = None,
 ) -> bytes | str | None:
     """Return the key, why there is none, or None where there is nothing."""
-    presented = extract(extractors, headers, metadata or {})
+    presented = extract(extractors, Sent(headers, metadata or {}))
     assert presented.key is None or not presented.problem
     return presented.problem or presented.key
 
@@ -244,7 +256,7 @@ def test_a_header_and_an_identity(
 
 def test_without_extractors_there_is_no_key() -> None:
     """A RegionGate that is told of no place finds no key."""
-    assert extract((), {"x-api-key": [b"k1"]}, {}) is NOTHING
+    assert extract((), Sent({"x-api-key": [b"k1"]}, {})) is NOTHING
 
 
 SENT = {

@@ -46,7 +46,7 @@ class Observed:
 
     def send(self, data: bytes, metadata: Iterable[tuple[str, str]] = ()) -> None:
         """Send what may be a Check."""
-        fakes.finished(self.authorization.check(data, list(metadata)))
+        fakes.at_once(self.authorization.check(data, list(metadata)))
 
     def told(self) -> Observation:
         """Return the observation."""

@@ -21,12 +21,24 @@ class StoreError(ExpectedError):
     """A store that does not answer, or not as one; the message begins with the store's name."""
 
 
+class NotRememberedError(Exception):
+    """A key that a store has to be asked for; the record cannot be told at once."""
+
+
 class KeyStore(Protocol):
     """The port: what the rest of the service asks of a store."""
 
     @property
     def version(self) -> str:
         """Name the state of the store that answers come from, for decision records."""
+        ...
+
+    def recall(self, digest: bytes) -> KeyRecord | None:
+        """Return the record of a key by its digest, or None when it is unknown, without waiting.
+
+        Raises:
+            NotRememberedError: that takes waiting, which `find` does.
+        """
         ...
 
     async def find(self, digest: bytes) -> KeyRecord | None:

@@ -28,9 +28,13 @@ class FileStore:
     version: str
     records: Mapping[bytes, KeyRecord]
 
-    async def find(self, digest: bytes) -> KeyRecord | None:
+    def recall(self, digest: bytes) -> KeyRecord | None:
         """Return the record of a key by its digest; None when the key is unknown."""
         return self.records.get(digest)
+
+    async def find(self, digest: bytes) -> KeyRecord | None:
+        """Return the same."""
+        return self.recall(digest)
 
     def exemptions(self) -> Iterator[tuple[str, Exemption]]:
         """Yield every exemption in the file, with the id of a key that it belongs to."""

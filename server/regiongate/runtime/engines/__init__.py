@@ -10,34 +10,34 @@ from __future__ import annotations
 import importlib.util
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NoReturn, Protocol
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from regiongate._pb import ext_authz_pb2
 from regiongate.extauthz.service import METHOD, SERVICE
+from regiongate.runtime.engines.described import described
+from regiongate.runtime.engines.handler import Handler, RefusedError
 from regiongate.runtime.sockets import BindError, ensure_free, permissions
 
 Engine = Literal["native", "grpcio"]
 
-Handler = Callable[[bytes, aio.ServicerContext[bytes, bytes]], Awaitable[bytes]]
-"""Answers one unary call; takes and returns serialised messages."""
-
 _LOG: Final = logging.getLogger(__name__)
+
+_MAX_METADATA: Final = 1024 * 1024
+"""Bytes of metadata with a call. Envoy's own limit on what it sends is its header limit."""
 
 _OPTIONS: Final = [
     # An oversized message would be an RPC error, which failure_mode_allow turns into an allow; the
     # handler answers it with a denial instead.
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # Envoy's own limit on what it sends as metadata of a Check is its header limit.
-    ("grpc.max_metadata_size", 1024 * 1024),
-    ("grpc.absolute_max_metadata_size", 2 * 1024 * 1024),
+    # Between the two calls are refused at random.
+    ("grpc.max_metadata_size", _MAX_METADATA),
+    ("grpc.absolute_max_metadata_size", 2 * _MAX_METADATA),
     # Two processes on one port would share Envoy's connections unevenly, and hide a mistake.
     ("grpc.so_reuseport", 0),
     # At the limit of streams a client is to wait; by default calls are refused at random instead.
@@ -53,6 +53,16 @@ def choose(wanted: Literal["auto", "native", "grpcio"], *, tls: bool) -> Engine:
     if wanted != "auto":
         return wanted
     return "native" if importlib.util.find_spec("pygrpc_native") and not tls else "grpcio"
+
+
+class _Listening(Protocol):
+    """An engine at one address: what both have of aio.Server's methods."""
+
+    def add_insecure_port(self, address: str) -> int: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self, grace: float | None) -> None: ...
 
 
 class Server:
@@ -79,10 +89,10 @@ class Server:
         self._engine = engine
         self._handler = handler
         self._credentials = credentials
-        self._options = [*_OPTIONS, ("grpc.max_concurrent_streams", streams)]
+        self._streams = streams
         self._socket_mode = socket_mode
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # defined conditionally
-        self._servers: list[aio.Server] = []
+        self._servers: list[_Listening] = []
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
         """Listen and serve.
@@ -121,42 +131,68 @@ class Server:
 
     def _bind(self, address: str) -> str:
         ensure_free(address)
-        server = self._make()
-        self._servers.append(server)
         try:
             with permissions(self._socket_mode):
-                port = self._listen(server, address)
+                listen = self._native if self._engine == "native" else self._grpcio
+                server, port = listen(address)
         except RuntimeError:
             raise BindError(f"{address}: expected a free address to listen on") from None
+        self._servers.append(server)
         if address.startswith("unix:"):
             return address
         return f"{address.rpartition(':')[0]}:{port}"
 
-    def _listen(self, server: aio.Server, address: str) -> int:
-        if self._credentials is None:
-            return server.add_insecure_port(address)
-        return server.add_secure_port(address, self._credentials)
-
-    def _make(self) -> aio.Server:
-        if self._engine == "native":
-            import pygrpc_native.aio  # noqa: PLC0415 optional, see `choose`
-
-            server: aio.Server = pygrpc_native.aio.server(options=self._options)
-        else:
-            server = aio.server(options=self._options)
+    def _grpcio(self, address: str) -> tuple[_Listening, int]:
+        server = self._made()
         _add_handler(server, self._handler)
+        if self._credentials is None:
+            return server, server.add_insecure_port(address)
+        return server, server.add_secure_port(address, self._credentials)
+
+    def _native(self, address: str) -> tuple[_Listening, int]:
+        from regiongate.runtime.engines.native import NativeServer  # noqa: PLC0415 see `choose`
+
+        server = NativeServer(
+            f"/{SERVICE}/{METHOD}",
+            self._handler,
+            {f"/{health.SERVICE_NAME}/Check": self._check_health},
+            self._made() if _has_temporary_folder() else None,
+            {
+                "max_concurrent_streams": self._streams,
+                "max_metadata_size": 2 * _MAX_METADATA,
+                "keepalive_permit_without_calls": True,
+            },
+        )
+        return server, server.add_insecure_port(address)
+
+    def _made(self) -> aio.Server:
+        """Make a grpcio server of all but Checks."""
+        server = aio.server(options=[*_OPTIONS, ("grpc.max_concurrent_streams", self._streams)])
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        if self._engine == "grpcio" or _has_temporary_folder():
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server, _described())
+        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server, described())
         return server
+
+    async def _check_health(self, data: bytes) -> bytes:
+        """Answer a health check as the servicer does."""
+        request = health_pb2.HealthCheckRequest.FromString(data)
+        response = await self._health.Check(request, _Refusing())
+        return bytes(response.SerializeToString())
+
+
+class _Refusing:
+    """The part of a context that the servicer of health uses."""
+
+    async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
+        """End the call with this status."""
+        raise RefusedError(code, details)
 
 
 def _has_temporary_folder() -> bool:
     """Say whether there is one; the native engine needs it for what clients stream.
 
-    It hands such calls to grpcio, through a Unix socket there. Only reflection's stream, which a
-    process with a read-only root does without.
+    It hands such calls to grpcio, through a Unix socket there. Only reflection and the watching of
+    health stream, which a process with a read-only root does without.
     """
     try:
         tempfile.gettempdir()
@@ -168,40 +204,11 @@ def _has_temporary_folder() -> bool:
 
 def _add_handler(server: aio.Server, handler: Handler) -> None:
     """Register the handler without (de)serialisers: bytes come in, bytes go out."""
-    methods = {METHOD: grpc.unary_unary_rpc_method_handler(handler)}
+
+    async def handle(data: bytes, context: aio.ServicerContext[bytes, bytes]) -> bytes:
+        answer = handler(data, context.invocation_metadata() or (), context.auth_context)
+        return answer if isinstance(answer, bytes) else await answer
+
+    methods = {METHOD: grpc.unary_unary_rpc_method_handler(handle)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
     server.add_registered_method_handlers(SERVICE, methods)  # type: ignore[attr-defined]  # newer than the stubs
-
-
-def _described() -> descriptor_pool.DescriptorPool:
-    """Describe the services for reflection, Authorization by the messages we read it with.
-
-    A pool of its own: upstream's descriptors of the same names may be in the default one.
-    """
-    pool = descriptor_pool.DescriptorPool()
-    for module in (ext_authz_pb2, health_pb2):
-        for file in (*module.DESCRIPTOR.dependencies, module.DESCRIPTOR):
-            pool.AddSerializedFile(file.serialized_pb)
-    package, _, service = SERVICE.rpartition(".")
-    messages = ext_authz_pb2.DESCRIPTOR.package
-    pool.Add(
-        descriptor_pb2.FileDescriptorProto(
-            name="regiongate/authorization.proto",
-            package=package,
-            syntax="proto3",
-            dependency=[ext_authz_pb2.DESCRIPTOR.name],
-            service=[
-                descriptor_pb2.ServiceDescriptorProto(
-                    name=service,
-                    method=[
-                        descriptor_pb2.MethodDescriptorProto(
-                            name=METHOD,
-                            input_type=f".{messages}.CheckRequest",
-                            output_type=f".{messages}.CheckResponse",
-                        )
-                    ],
-                )
-            ],
-        )
-    )
-    return pool

@@ -1,0 +1,210 @@
+"""The native engine: HTTP/2 in Rust, outside the GIL, by pygrpc-native's low-level API.
+
+Calls come in batches, and those of a batch that can be answered at once are answered together:
+each answer on its own would wake one of the engine's threads. What is not a Check or a question of
+its health is passed on to a grpcio server behind a Unix socket.
+
+While calls come, the event loop waits for them itself, and gives what else it has to do a turn
+between two batches: another thread that waited would have to wake it for each of them. There is
+such a thread for when it is quiet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from grpc import aio
+from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
+
+from regiongate.runtime.engines.handler import Handler, RefusedError
+
+BATCH: Final = 16
+"""Calls that are answered together. The first of them waits for the last."""
+
+LINGER: Final = 1
+"""Milliseconds for which the event loop waits for another call."""
+
+QUIET: Final = 20
+"""Times that it does so in vain before the thread waits in its stead."""
+
+IO_THREADS: Final = 2
+"""Threads that do HTTP/2."""
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class NativeServer:
+    """Serves one method natively, others by the way, and what is left through grpcio.
+
+    Args:
+        method: the path of the one.
+        handler: answers it.
+        others: answers those by their paths; they are few and far between.
+        behind: serves every other method; None where there is nothing else.
+        options: of the front; see NativeGrpcFront.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        handler: Handler,
+        others: Mapping[str, Callable[[bytes], Awaitable[bytes]]],
+        behind: aio.Server | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self._methods = [method, *others]
+        self._handler = handler
+        self._others = tuple(others.values())
+        self._behind = behind
+        self._options = options
+        self._folder: Path | None = None
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._stopping = False
+        self._quiet = 0
+        self._is_quiet = threading.Semaphore(0)
+
+    def add_insecure_port(self, address: str) -> int:
+        """Listen on an address, as aio.Server does.
+
+        Raises:
+            RuntimeError: it cannot be listened on.
+        """
+        methods = [(path, False) for path in self._methods]
+        try:
+            self._front = NativeGrpcFront(
+                address, methods, io_threads=IO_THREADS, call_details=True, **self._options
+            )
+        except OSError as error:
+            raise RuntimeError(str(error)) from None
+        return self._front.bound_port
+
+    async def start(self) -> None:
+        """Serve."""
+        self._loop = asyncio.get_running_loop()
+        if self._behind is not None:
+            self._folder = Path(tempfile.mkdtemp(prefix="regiongate-"))
+            socket = self._folder / "grpcio.sock"
+            self._behind.add_insecure_port(f"unix:{socket}")
+            await self._behind.start()
+            self._front.set_fallback(str(socket))
+        self._front.start()
+        threading.Thread(target=self._wait, name="calls", daemon=True).start()
+
+    async def stop(self, grace: float | None) -> None:
+        """Take no more calls, give those under way their time, and close every connection.
+
+        Args:
+            grace: seconds.
+        """
+        self._stopping = True
+        waiting = [*self._waiting.values()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=grace or 0)
+        for answer in waiting:
+            answer.cancel()
+        if self._behind is not None:
+            await self._behind.stop(grace)
+        await self._loop.run_in_executor(None, self._front.close)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    # ------------------------------------------------------------------- waiting for calls
+
+    def _wait(self) -> None:
+        """Wait for a call while it is quiet; in a thread of its own."""
+        while (events := self._front.recv_batch_details(BATCH)) is not None:
+            try:
+                self._loop.call_soon_threadsafe(self._take, events)
+            except RuntimeError:  # The loop was closed, and nobody is left to answer.
+                self._front.close()
+                return
+            self._is_quiet.acquire()
+
+    def _take_more(self) -> None:
+        # A Check that waits for a key store is not to wait for other calls as well.
+        linger = 0 if self._waiting else LINGER
+        events = self._front.recv_batch_details(BATCH, linger)
+        if events is None:
+            self._is_quiet.release()
+        else:
+            self._take(events)
+
+    def _take(self, events: Sequence[tuple[Any, ...]]) -> None:
+        """Answer calls, and see to it that the next ones are waited for."""
+        if events:
+            self._quiet = 0
+            self._answer(events)
+        else:
+            self._quiet += 1
+        if self._quiet < QUIET:
+            self._loop.call_soon(self._take_more)
+        else:
+            self._quiet = 0
+            self._is_quiet.release()
+
+    # ------------------------------------------------------------------------- answering
+
+    def _answer(self, events: Sequence[tuple[Any, ...]]) -> None:
+        answered = []
+        for kind, call, method, data, _, details in events:
+            if kind == EVENT_CANCEL:
+                if call in self._waiting:
+                    self._waiting[call].cancel()
+            elif self._stopping:
+                self._fail(call, grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+            else:
+                try:
+                    answer = (
+                        self._others[method - 1](data)
+                        if method
+                        else self._handler(data, details[0], _nobody)
+                    )
+                except Exception as error:  # noqa: BLE001 other calls are to be answered
+                    self._break(call, error)
+                    continue
+                if isinstance(answer, bytes):
+                    answered.append((call, answer))
+                else:
+                    self._await(call, answer)
+        respond = self._front.respond
+        for call, answer in answered:
+            respond(call, answer)
+
+    def _await(self, call: int, answer: Awaitable[bytes]) -> None:
+        future = asyncio.ensure_future(answer)
+        self._waiting[call] = future
+
+        def done(future: asyncio.Future[bytes]) -> None:
+            del self._waiting[call]
+            if future.cancelled():
+                self._fail(call, grpc.StatusCode.CANCELLED, "the call was cancelled")
+            elif (error := future.exception()) is not None:
+                self._break(call, error)
+            else:
+                self._front.respond(call, future.result())
+
+        future.add_done_callback(done)
+
+    def _break(self, call: int, error: BaseException) -> None:
+        """End a call whose handler has failed."""
+        if isinstance(error, RefusedError):
+            self._fail(call, error.code, error.details)
+        else:
+            _LOG.error("a call could not be answered", exc_info=error)
+            self._fail(call, grpc.StatusCode.UNKNOWN, "the call could not be answered")
+
+    def _fail(self, call: int, code: grpc.StatusCode, details: str) -> None:
+        self._front.fail(call, code.value[0], details)
+
+
+def _nobody() -> Mapping[str, Sequence[bytes]]:
+    """Return what is known of a caller without TLS."""
+    return {}
