@@ -81,6 +81,19 @@ class Change:
     forgive: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Edited(Generic[AnyEntry]):
+    """An entry that was to be changed.
+
+    Attributes:
+        entry: as it is now.
+        changed: whether it was another before.
+    """
+
+    entry: AnyEntry
+    changed: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """A change as the history shows it.
@@ -195,7 +208,7 @@ def change_key(
     note: Note,
     *,
     forgive: bool = False,
-) -> KeyModel | None:
+) -> Edited[KeyModel] | None:
     """Change a key, whatever else is changing it meanwhile.
 
     Args:
@@ -213,14 +226,15 @@ def change_key(
         if kept is None:
             return None
         entry = edit(kept.entry)
-        if entry == kept.entry and not forgive:
-            return entry
+        edited = Edited(entry, entry != kept.entry)
+        if not edited.changed and not forgive:
+            return edited
         change = Change(kind=Kind.KEY, id=id, revision=kept.revision, entry=entry, forgive=forgive)
         try:
             register.commit([change], note)
         except Conflict:
             continue
-        return entry
+        return edited
     raise Conflict(f"{id}: expected to come first once in {TRIES} tries")
 
 
@@ -229,19 +243,20 @@ def change_organisation(
     id: str,  # noqa: A002 it is what it is called
     edit: Callable[[OrganisationModel], OrganisationModel],
     note: Note,
-) -> OrganisationModel | None:
+) -> Edited[OrganisationModel] | None:
     """Change an organisation; as `change_key`."""
     for _ in range(TRIES):
         kept = register.organisation(id)
         if kept is None:
             return None
         entry = edit(kept.entry)
-        if entry == kept.entry:
-            return entry
+        edited = Edited(entry, entry != kept.entry)
+        if not edited.changed:
+            return edited
         change = Change(kind=Kind.ORGANISATION, id=id, revision=kept.revision, entry=entry)
         try:
             register.commit([change], note)
         except Conflict:
             continue
-        return entry
+        return edited
     raise Conflict(f"{id}: expected to come first once in {TRIES} tries")

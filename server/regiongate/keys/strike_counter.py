@@ -118,7 +118,8 @@ class SharedCounter:
         limit = tally.limit
         why = f"{tally.strikes} refusals by {tally.rule} within {durations.written(limit.within)}"
         note = Note(at=self._clock(), who=WHO, what=WHAT, why=why)
-        key = change_key(register, tally.key_id, status.suspending(tally, note), note)
+        edited = change_key(register, tally.key_id, status.suspending(tally, note), note)
+        key = edited.entry if edited else None
         # Another replica may have been first, with a note of its own.
         if key and (key.status_at, key.status_by, key.status_reason) == (note.at, note.who, why):
             self.suspended += 1

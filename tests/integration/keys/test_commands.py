@@ -275,7 +275,8 @@ def test_set_says_something_else(run: Run) -> None:
     run("org", "add", "acme", "--plan", "team")
     run("add", "a", "--plan", "gold", "--label", "x=1", "--label", "y=2", "--org", "acme")
     run("set", "a", "--allowed-countries", "FR, DE", "--label", "x=", "--label", "z=3")
-    run("set", "a", "--clear", "plan", "--expires", "2030-01-01T00:00:00Z")
+    cleared = ("--clear", "plan", "--expires", "2030-01-01T00:00:00Z")
+    assert json.loads(run("set", "a", *cleared, "--json").stdout)["changed"] is True
     found = shown(run, "a")
     assert found["labels"] == {"y": "2", "z": "3"}
     assert found["allowed_countries"] == ["FR", "DE"]
@@ -300,6 +301,34 @@ def test_exemptions(run: Run) -> None:
     assert json.loads(run("org", "show", "acme", "--json").stdout)["exemptions"]
     run("exempt", "a", "--exemption", "EX", "--remove")
     assert "exemptions" not in shown(run, "a")
+
+
+AGAIN: dict[str, tuple[tuple[str, ...], str]] = {
+    "set": (("set", "a", "--plan", "gold"), "a: it was so already; nothing was changed"),
+    "suspend": (("suspend", "a"), "a: it was so already; nothing was changed"),
+    "reinstate": (("reinstate", "a"), "a: it was so already; its strikes are forgotten"),
+    "revoke": (("revoke", "a"), "a: it was so already; nothing was changed"),
+    "exempt": (
+        (*EXEMPT, "--ends", "2999-01-01T00:00:00Z"),
+        "a: it was so already; nothing was changed",
+    ),
+    "organisation": (
+        ("org", "set", "acme", "--plan", "gold"),
+        "organisation acme: it was so already; nothing was changed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), AGAIN.values(), ids=AGAIN)
+def test_what_is_so_already_is_told(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    """A change made again is none: a line says so, a script reads it, and nothing is recorded."""
+    run("org", "add", "acme")
+    run("add", "a")
+    run(*arguments)
+    before = run("history", "--json").stdout
+    assert run(*arguments).stderr == f"{said}\n"
+    assert json.loads(run(*arguments, "--json").stdout)["changed"] is False
+    assert run("history", "--json").stdout == before
 
 
 FILTERS = {

@@ -79,7 +79,7 @@ def suspended(register: Register, name: str) -> Trial:
 
 def confined(register: Register, name: str) -> Trial:
     """Allow a key in one country alone, or everywhere again."""
-    entry = change_key(
+    edited = change_key(
         register,
         name,
         lambda key: key.model_copy(
@@ -87,17 +87,17 @@ def confined(register: Register, name: str) -> Trial:
         ),
         NOTE,
     )
-    assert entry is not None
-    only = entry.allowed_countries is not None
+    assert edited is not None
+    only = edited.entry.allowed_countries is not None
     rules = ("suspended-key", "outside-the-contract")
     return _trial(question(FRANCE, name), lambda one: not only or one["rule"] in rules)
 
 
 def exempted(register: Register, name: str) -> Trial:
     """Exempt a key from a rule, or take that back."""
-    entry = change_key(register, name, _exempt, NOTE)
-    assert entry is not None
-    lifted = bool(entry.exemptions)
+    edited = change_key(register, name, _exempt, NOTE)
+    assert edited is not None
+    lifted = bool(edited.entry.exemptions)
     return _trial(
         question(GERMANY, name),
         lambda one: one["rule"] == "suspended-key" or (one["reason"] == "exempt") is lifted,

@@ -17,10 +17,11 @@ import click
 import orjson
 
 from regiongate.cli import options
+from regiongate.keys import entries
 from regiongate.keys.digest import Digester
 from regiongate.keys.entries import EntryError
 from regiongate.keys.extraction import Extractor, FromHeader
-from regiongate.keys.register import Conflict, Note, Register
+from regiongate.keys.register import Conflict, Edited, Note, Register
 from regiongate.keys.stores import StoreError, opening
 from regiongate.runtime import config as configuration
 from regiongate.runtime.named import Named
@@ -102,6 +103,21 @@ def fail(message: str, code: int = 1) -> NoReturn:
 def print_json(value: Any) -> None:
     """Print JSON."""
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+
+def print_edited(edited: Edited[Any], **named: str) -> None:
+    """Print an entry as it is now as JSON, and whether it was another before.
+
+    Args:
+        named: what the entry itself does not say of it.
+    """
+    kept = orjson.loads(entries.write(edited.entry))
+    print_json({**named, **kept, "changed": edited.changed})
+
+
+def say_unchanged(subject: str) -> None:
+    """Say that what was to be so was so already."""
+    click.echo(f"{subject}: it was so already; nothing was changed", err=True)
 
 
 def warn(message: str) -> None:

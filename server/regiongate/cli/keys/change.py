@@ -99,12 +99,16 @@ def _change(  # noqa: PLR0913 what a change is made of
     forgive: bool = False,
 ) -> None:
     try:
-        key = change_key(store.register, id, edit, note, forgive=forgive)
+        edited = change_key(store.register, id, edit, note, forgive=forgive)
     except status.Refused as refused:
         access.fail(str(refused))
-    if key is None:
+    if edited is None:
         access.fail(f"{id}: expected a key that is there")
     if as_json:
-        access.print_json(orjson.loads(entries.write(key)))
+        access.print_edited(edited)
+    elif edited.changed:
+        click.echo(f"{id}: {edited.entry.status}", err=True)
+    elif forgive:
+        click.echo(f"{id}: it was so already; its strikes are forgotten", err=True)
     else:
-        click.echo(f"{id}: {key.status}", err=True)
+        access.say_unchanged(id)

@@ -59,7 +59,7 @@ def exempt(  # noqa: PLR0913 an option each
     new = [] if remove else [{"id": exemption, "why": note.why, **written}]
     _expect_order(written)
 
-    def edited(entry: KeyModel | OrganisationModel) -> dict[str, Any]:
+    def exempted(entry: KeyModel | OrganisationModel) -> dict[str, Any]:
         before: dict[str, Any] = orjson.loads(entries.write(entry))
         held = before.get("exemptions", [])
         others = [one for one in held if one["id"] != exemption]
@@ -67,21 +67,23 @@ def exempt(  # noqa: PLR0913 an option each
             access.fail(f"{id}: expected an exemption called {exemption}")
         return {**before, "exemptions": [*others, *new]}
 
-    changed = (
-        change_organisation(store.register, id, lambda it: fields.organisation(edited(it)), note)
+    edited = (
+        change_organisation(store.register, id, lambda it: fields.organisation(exempted(it)), note)
         if of_organisation
-        else change_key(store.register, id, lambda it: fields.key(edited(it)), note)
+        else change_key(store.register, id, lambda it: fields.key(exempted(it)), note)
     )
-    if changed is None:
+    if edited is None:
         kind = "an organisation" if of_organisation else "a key"
         access.fail(f"{id}: expected {kind} that is there")
-    for one in changed.exemptions:
+    for one in edited.entry.exemptions:
         if one.id == exemption:
             _warn_of(one, store.policy, note.at)
     if as_json:
-        access.print_json(orjson.loads(entries.write(changed)))
+        access.print_edited(edited)
+    elif not edited.changed:
+        access.say_unchanged(id)
     else:
-        count = len(changed.exemptions)
+        count = len(edited.entry.exemptions)
         click.echo(f"{id}: {count} exemption{'s' * (count != 1)}", err=True)
 
 

@@ -39,7 +39,10 @@ def add(
     """Add an organisation called ID."""
     entry = fields.organisation(fields.given(said), id)
     _commit(store, note, Change(kind=Kind.ORGANISATION, id=id, revision=0, entry=entry))
-    _say(id, entry, as_json=as_json)
+    if as_json:
+        access.print_json({"id": id, **orjson.loads(entries.write(entry))})
+    else:
+        click.echo(f"organisation {id} is set", err=True)
 
 
 @org.command("set")
@@ -65,10 +68,15 @@ def set_(
         before = orjson.loads(entries.write(entry))
         return fields.organisation(fields.changed(before, changes, cleared))
 
-    entry = change_organisation(store.register, id, edit, note)
-    if entry is None:
+    edited = change_organisation(store.register, id, edit, note)
+    if edited is None:
         access.fail(f"{id}: expected an organisation that is there")
-    _say(id, entry, as_json=as_json)
+    if as_json:
+        access.print_edited(edited, id=id)
+    elif edited.changed:
+        click.echo(f"organisation {id} is set", err=True)
+    else:
+        access.say_unchanged(f"organisation {id}")
 
 
 @org.command()
@@ -130,15 +138,3 @@ def list_(store: Access, *, as_json: bool) -> None:
 
 def _commit(store: Access, note: Note, change: Change) -> None:
     store.register.commit([change], note)
-
-
-def _say(
-    id: str,  # noqa: A002 likewise
-    entry: OrganisationModel,
-    *,
-    as_json: bool,
-) -> None:
-    if as_json:
-        access.print_json({"id": id, **orjson.loads(entries.write(entry))})
-    else:
-        click.echo(f"organisation {id} is set", err=True)
