@@ -6,7 +6,7 @@ is recorded: who, when, what and why. Nothing here knows a store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -127,8 +127,21 @@ class Numbered:
     entry: Entry
 
 
+class Became(StrEnum):
+    """What an import makes of an entry: it was not there, was another, or was the same."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    UNCHANGED = "unchanged"
+
+
 class Loading(Protocol):
     """An import under way. Nothing of it is to be seen before it is finished as a whole."""
+
+    @property
+    def became(self) -> Mapping[Became, int]:
+        """How many entries became what so far; those that cannot be added are none of them."""
+        ...
 
     def add(self, entries: Sequence[Numbered]) -> list[tuple[int, str]]:
         """Add entries; return the lines that cannot be, and why."""

@@ -428,12 +428,34 @@ def test_import_and_replace(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "given.csv"
     path.write_text(f"id,key,plan\na,{SECRET},gold\nb,{SECRET}2,\n")
     assert json.loads(run("import", str(path), "--dry-run", "--json").stdout)["added"] == 0
-    assert json.loads(run("import", str(path), "--json").stdout) == {"added": 2, "problems": []}
+    added = json.loads(run("import", str(path), "--json").stdout)
+    assert added == {"added": 2, "replaced": 0, "unchanged": 0, "problems": []}
     path.write_text(f"id,key,plan\na,{SECRET},silver\n")
     run("import", str(path), code=1)
     run("import", str(path), "--replace", "--why", "a new contract")
     assert shown(run, "a")["plan"] == "silver"
     assert "a new contract" in run("history", "a").stdout
+
+
+def test_an_import_tells_what_is_replaced(run: Run, url: str, tmp_path: Path) -> None:
+    """What would be added, replaced and left as it is, and what was; not so with a bad line."""
+    path, name = tmp_path / "given.csv", opening.name(url)
+    path.write_text(f"id,key,plan\na,{SECRET},gold\nb,{SECRET}2,\n")
+    assert run("import", str(path), "--dry-run").stderr == f"would add 2 to {name}\n"
+    assert run("import", str(path)).stderr == f"added 2 to {name}\n"
+    path.write_text(f"id,key,plan\na,{SECRET},gold\nb,{SECRET}2,team\nc,{SECRET}3,\n")
+    replacing = ("import", str(path), "--replace")
+    dry = run(*replacing, "--dry-run")
+    assert dry.stderr == f"would add 1 to {name}, replace 1, leave 1 as before\n"
+    none, would = ({"added": n, "replaced": n, "unchanged": n} for n in (0, 1))
+    dry = run(*replacing, "--dry-run", "--json")
+    assert json.loads(dry.stdout) == {**none, "would": would, "problems": []}
+    assert run(*replacing).stderr == f"added 1 to {name}, replaced 1, left 1 as before\n"
+    same = json.loads(run(*replacing, "--json").stdout)
+    assert same == {"added": 0, "replaced": 0, "unchanged": 3, "problems": []}
+    path.write_text("id,key\na\n")
+    wrong = json.loads(run(*replacing, "--dry-run", "--json", code=1).stdout)
+    assert wrong["would"] == none
 
 
 def test_an_exemption_that_is_most_likely_not_meant_is_told(run: Run, tmp_path: Path) -> None:

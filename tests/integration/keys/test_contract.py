@@ -320,6 +320,17 @@ def test_an_import_may_replace(register: Register) -> None:
     assert [one.kind for one in register.history("a")] == [Kind.KEY, Kind.KEY]
 
 
+def test_an_import_counts_what_becomes_of_entries(register: Register) -> None:
+    """What was not there, was another, and was the same; what cannot be added is none of these."""
+    added(register, "a", "b")
+    changed, same, new = numbered("a", plan="gold"), numbered("b"), numbered("c", "d")
+    again = Numbered(5, "b", key("b", plan="gold"))
+    with register.load(NOTE, replace=True) as loading:
+        assert loading.add([*changed, *same, *new]) == []
+        assert loading.add([again]) == [(5, "b: expected ids that differ, got it twice")]
+        assert dict(loading.became) == {"added": 2, "replaced": 1, "unchanged": 1}
+
+
 # ------------------------------------------------------------------------------------- strikes
 
 

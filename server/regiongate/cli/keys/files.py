@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, TextIO
 
@@ -15,7 +15,7 @@ from regiongate.cli.keys.access import Access
 from regiongate.documents import Problem
 from regiongate.keys import formats
 from regiongate.keys.formats import Format
-from regiongate.keys.register import Loading, Note, Numbered
+from regiongate.keys.register import Became, Loading, Note, Numbered
 
 BATCH: Final = 1000
 SHOWN: Final = 200
@@ -36,7 +36,7 @@ _FORMAT: Final = click.option(
 @access.addition
 @_FORMAT
 @click.option("--replace", is_flag=True, help="Replace what is already there.")
-@click.option("--dry-run", is_flag=True, help="Only say what is wrong with the file.")
+@click.option("--dry-run", is_flag=True, help="Only say what is wrong and what would be done.")
 @options.as_json
 def import_(  # noqa: PLR0913 an option each
     store: Access,
@@ -57,26 +57,38 @@ def import_(  # noqa: PLR0913 an option each
     chosen = _format(name, form)
     read = formats.read(name, file, chosen, store.digester, store.extractors)
     with store.register.load(note, replace=replace) as loading:
-        added, problems = _load(loading, read, name)
+        problems = _load(loading, read, name)
         if not problems and not dry_run:
             loading.finish()
+    became = {one.value: 0 if problems else loading.became[one] for one in Became}
     if as_json:
         told = [{"line": one.line, "message": _message(one)} for one in problems]
-        done = 0 if problems or dry_run else added
-        access.print_json({"added": done, "problems": told})
+        done = dict.fromkeys(became, 0) if dry_run else became
+        would = {"would": became} if dry_run else {}
+        access.print_json({**done, **would, "problems": told})
     else:
         for problem in problems[:SHOWN]:
             click.echo(problem, err=True)
-        done_ = "would add" if dry_run else "added"
         lines = "1 line is" if len(problems) == 1 else f"{len(problems)} lines are"
         wrong = f"{lines} wrong; nothing was added"
-        click.echo(wrong if problems else f"{done_} {added} to {store.name}", err=True)
+        said = _said(became, store.name, dry_run=dry_run, replace=replace)
+        click.echo(wrong if problems else said, err=True)
     sys.exit(bool(problems))
 
 
-def _load(
-    loading: Loading, read: Iterator[Numbered | Problem], name: str
-) -> tuple[int, list[Problem]]:
+def _said(became: Mapping[str, int], name: str, *, dry_run: bool, replace: bool) -> str:
+    """Say what an import has done to a store, or would do."""
+    added, replaced, unchanged = became.values()
+    add, put, leave = _WOULD if dry_run else _DONE
+    said = f"{add} {added} to {name}"
+    return f"{said}, {put} {replaced}, {leave} {unchanged} as before" if replace else said
+
+
+_DONE: Final = ("added", "replaced", "left")
+_WOULD: Final = ("would add", "replace", "leave")
+
+
+def _load(loading: Loading, read: Iterator[Numbered | Problem], name: str) -> list[Problem]:
     problems: list[Problem] = []
     seen = 0
     while batch := list(islice(read, BATCH)):
@@ -88,7 +100,7 @@ def _load(
             click.echo(f"\r{seen:,} lines", nl=False, err=True)
     if seen >= PROGRESS and sys.stderr.isatty():
         click.echo("\r", nl=False, err=True)
-    return seen - len(problems), sorted(problems, key=lambda one: one.line)
+    return sorted(problems, key=lambda one: one.line)
 
 
 def _message(problem: Problem) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,16 @@ import orjson
 from regiongate.keys import entries
 from regiongate.keys.digest import split
 from regiongate.keys.entries import AnyEntry, EntryError, KeyModel, OrganisationModel
-from regiongate.keys.register import Change, Conflict, Kept, Kind, Note, Numbered, Recorded
+from regiongate.keys.register import (
+    Became,
+    Change,
+    Conflict,
+    Kept,
+    Kind,
+    Note,
+    Numbered,
+    Recorded,
+)
 from regiongate.keys.stores import StoreError
 from regiongate.keys.stores.redis import scripts, server
 from regiongate.keys.stores.redis.server import PREFIX, text
@@ -223,7 +233,7 @@ class RedisLoading:
         self._note = note
         self._replace = replace
         self._replaced: dict[tuple[Kind, str], Change] = {}
-        self._count = 0
+        self.became = Counter[Became]()
         self.finished = False
 
     def add(self, numbered: Sequence[Numbered]) -> list[tuple[int, str]]:
@@ -238,12 +248,12 @@ class RedisLoading:
             changes=[_change(change) for change in changes],
         )
         problems = []
+        self.became[Became.ADDED] += len(numbered) - len(refused)
         for index, why, revision in refused:
             change = changes[index - 1]
             problem = self._replacing(change, text(why), revision)
             if problem:
                 problems.append((numbered[index - 1].line, problem))
-        self._count += len(numbered) - len(problems)
         return problems
 
     def finish(self) -> None:
@@ -257,7 +267,7 @@ class RedisLoading:
             scripts.FINISH,
             token=self._token,
             number=self._number,
-            count=self._count,
+            count=self.became.total(),
             note=_note(self._note),
             changes=[_change(change) for change in changes],
         )
@@ -266,7 +276,8 @@ class RedisLoading:
         self.finished = True
 
     def _replacing(self, change: Change, why: str, revision: int) -> str:
-        if why != "there":
+        became = {"there": Became.REPLACED, "same": Became.UNCHANGED}.get(why)
+        if became is None:
             return _why(change, why)
         place = change.kind, change.id
         if place in self._replaced:
@@ -274,6 +285,7 @@ class RedisLoading:
         self._replaced[place] = Change(
             kind=change.kind, id=change.id, revision=revision, entry=change.entry
         )
+        self.became[became] += 1
         return ""
 
 

@@ -181,7 +181,7 @@ for i, c in ipairs(told.changes) do
   c.revision = 0
   local why = misfit(c, old, {{}})
   if why == 'new' and told.replace then
-    why = old.revision == told.number and 'twice' or 'there'
+    why = old.revision == told.number and 'twice' or old.entry == c.entry and 'same' or 'there'
   end
   if why then
     refused[#refused + 1] = {{i, why, old.revision}}

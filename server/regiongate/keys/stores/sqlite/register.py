@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,7 +12,16 @@ from typing import Final
 from regiongate.keys import entries
 from regiongate.keys.digest import split
 from regiongate.keys.entries import AnyEntry, Entry, EntryError, KeyModel, OrganisationModel
-from regiongate.keys.register import Change, Conflict, Kept, Kind, Note, Numbered, Recorded
+from regiongate.keys.register import (
+    Became,
+    Change,
+    Conflict,
+    Kept,
+    Kind,
+    Note,
+    Numbered,
+    Recorded,
+)
 from regiongate.keys.stores import StoreError
 from regiongate.keys.stores.sqlite.database import Location, transaction
 from regiongate.keys.strikes import Strike, Tally, tally
@@ -282,7 +292,8 @@ class SqliteLoading:
         # Its number is the revision of all it adds; how many that was is known at the end.
         self._number = register._add_history(note, (Kind.IMPORT, "0", None, None, b"", b""))  # noqa: SLF001 likewise
         self._organisations = {one for (one,) in self._db.execute("SELECT id FROM organisations")}
-        self._added = 0
+        self._unchanged = set[tuple[str, str]]()
+        self.became = Counter[Became]()
         self.finished = False
 
     def add(self, numbered: Sequence[Numbered]) -> list[tuple[int, str]]:
@@ -291,19 +302,23 @@ class SqliteLoading:
 
     def finish(self) -> None:
         """Put all of it in force, at once."""
-        self._db.execute(
-            "UPDATE history SET id = ? WHERE number = ?", (str(self._added), self._number)
-        )
+        brought = str(self.became.total())
+        self._db.execute("UPDATE history SET id = ? WHERE number = ?", (brought, self._number))
         self.finished = True
 
     def _add(self, one: Numbered) -> str:
         table = "keys" if isinstance(one.entry, KeyModel) else "organisations"
-        query = f"SELECT revision FROM {table} WHERE id = ?"  # noqa: S608 our own words
+        query = f"SELECT revision, entry FROM {table} WHERE id = ?"  # noqa: S608 our own words
         there = self._db.execute(query, (one.id,)).fetchone()
         if there and not self._replace:
             return f"{one.id}: expected an id that is new"
-        if there and there[0] >= self._number:
+        if there and (there[0] >= self._number or (table, one.id) in self._unchanged):
             return f"{one.id}: expected ids that differ, got it twice"
+        if there and there[1] == entries.write(one.entry):
+            # It has no revision of this import to be known by.
+            self._unchanged.add((table, one.id))
+            self.became[Became.UNCHANGED] += 1
+            return ""
         try:
             if there:
                 self._register._replace(one, there[0], self._note)
@@ -311,7 +326,7 @@ class SqliteLoading:
                 self._insert(one.id, one.entry)
         except Conflict as conflict:
             return str(conflict)
-        self._added += 1
+        self.became[Became.REPLACED if there else Became.ADDED] += 1
         return ""
 
     def _insert(self, subject: str, entry: Entry) -> None:
