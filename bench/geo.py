@@ -121,7 +121,7 @@ def resident() -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.geo", description=__doc__)
     parser.add_argument("--networks", type=int, default=60_000)
     parser.add_argument("--distinct", type=int, default=1_000_000)
     arguments = parser.parse_args()

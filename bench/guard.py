@@ -11,6 +11,7 @@ conditions.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -35,6 +36,7 @@ TURNS = 60
 
 def main() -> int:
     """Measure, say what was found, and return the exit code."""
+    argparse.ArgumentParser(prog="python -m bench.guard", description=__doc__).parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         ratio = runner.run(_ratio())
     sys.stdout.write(

@@ -6,6 +6,7 @@ that are held: `python -m pytest -m soak -s tests/integration/keys/test_million.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import hashlib
 import json
@@ -32,7 +33,9 @@ CONSOLE = Console(highlight=False, soft_wrap=True)
 
 def main() -> None:
     """Measure, and print what was found."""
-    keys = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    parser = argparse.ArgumentParser(prog="python -m bench.keys", description=__doc__)
+    parser.add_argument("keys", nargs="?", metavar="KEYS", type=int, default=1_000_000)
+    keys = parser.parse_args().keys
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/keys.db"
         lines = Path(folder) / "keys.jsonl"
