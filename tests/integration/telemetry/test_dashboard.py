@@ -49,6 +49,22 @@ def test_a_query_asks_for_what_is_exported(query: str) -> None:
     assert grouped <= known
 
 
+def test_what_an_alert_is_about_has_a_panel() -> None:
+    """Who is woken can see since when, and how much."""
+    shown, woken = (
+        {name for query in queries for name, _ in OURS.findall(query)}
+        for queries in (dashboard(), alerts())
+    )
+    assert sorted(woken - shown) == []
+
+
+def test_panels_lie_beside_each_other() -> None:
+    """Each has a number and a place of its own."""
+    panels = json.loads((DEPLOY / "grafana" / "regiongate.json").read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
+
+
 def test_every_metric_is_asked_for() -> None:
     """What nobody looks at need not be counted."""
     asked = {name for query in QUERIES for name, _ in OURS.findall(query)}
