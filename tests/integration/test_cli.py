@@ -149,6 +149,24 @@ def test_misuse_is_told_with_exit_code_2(arguments: list[str]) -> None:
 # ----------------------------------------------------------------------------------- validate
 
 
+MISSPELT: dict[str, tuple[tuple[str, ...], list[str]]] = {
+    "one that is hidden": (("serve", "--adress"), []),
+    "another": (("geo", "update", "--with-parents"), []),
+    "one that is shown": (("serve", "--confg"), ["--config", "--log"]),
+}
+
+
+@pytest.mark.parametrize(("arguments", "proposed"), MISSPELT.values(), ids=MISSPELT)
+def test_only_options_that_help_shows_are_proposed(
+    arguments: tuple[str, ...], proposed: list[str]
+) -> None:
+    """What a parent process gives its children is nobody's to type."""
+    result = run(*arguments)
+    _, _, said = result.stderr.partition("No such option")
+    assert re.findall(r"--[a-z-]+", said) == [arguments[-1], *proposed]
+    assert result.exit_code == 2
+
+
 def test_exemptions_that_end_soon_or_name_no_rule_are_told(tmp_path: Path) -> None:
     """Nobody is to find out from a refusal that an exemption has ended."""
     config = deploy(tmp_path)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from regiongate.cli import options
+from regiongate.cli import hiding, options
 from regiongate.runtime import app
 from regiongate.runtime.parent import Post
 from regiongate.telemetry import logs
 
 
-@click.command()
+@click.command(cls=hiding.Command)
 @options.configuration
 @click.option(
     "--log",

@@ -23,7 +23,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from regiongate.cli import options
+from regiongate.cli import hiding, options
 from regiongate.documents import DocumentError
 from regiongate.durations import duration
 from regiongate.geo import Gate
@@ -55,7 +55,8 @@ def _source(_context: click.Context, _option: click.Parameter, name: str | None)
 
 
 @click.command(
-    epilog=f"MaxMind's licence key comes from a file or from {LICENSE_KEY}, never from an option."
+    cls=hiding.Command,
+    epilog=f"MaxMind's licence key comes from a file or from {LICENSE_KEY}, never from an option.",
 )
 @options.configuration
 @click.option(
