@@ -284,6 +284,44 @@ async def test_a_reload_of_what_has_not_changed_says_so_and_leaves_it(
     assert state.snapshot() is before
 
 
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("name", CHANGES)
+async def test_a_bad_file_that_is_put_back_is_told_once(
+    name: str, look: Callable[[State], None], config: Path, heard: pytest.LogCaptureFixture
+) -> None:
+    """That the problem is over, although nothing new is in force."""
+    state, change = State(config), CHANGES[name]
+    path = config.with_name(change.file)
+    before = path.read_bytes()
+    overwrite(path, change.bad[0])
+    look(state)
+    said(heard)
+    overwrite(path, before)
+    look(state)
+    part = PART_OF[name].partition(" (")[0]
+    assert said(heard) == [f"nothing is wrong with the {part} any more: what is in force stays"]
+    notice(state)
+    assert said(heard) == []
+
+
+async def test_a_policy_that_is_put_back_with_a_new_configuration_is_told(
+    config: Path, heard: pytest.LogCaptureFixture
+) -> None:
+    """Which has parts of its own, made of the same files."""
+    state, path = State(config), config.with_name("policy.yaml")
+    before = path.read_bytes()
+    overwrite(path, CHANGES["policy"].bad[0])
+    state.reload()
+    said(heard)
+    overwrite(path, before)
+    overwrite(config, settings(on_error="defer"))
+    state.reload()
+    assert said(heard) == [
+        "in force from now on: the new settings (on_error)",
+        "nothing is wrong with the policies any more: what is in force stays",
+    ]
+
+
 async def test_what_changes_together_with_the_configuration_is_named(
     config: Path, heard: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,12 +83,13 @@ class State:
     def poll(self) -> None:
         """Take over the files that have changed and then held still."""
         with self._lock:
-            before = self.configured
+            before, wrong = self.configured, self._wrong()
             if self._configured.poll():
                 self._reconfigured(before)
             for part in self.configured.parts:
                 if part in before.parts and part.poll():
                     self._renewed(part)
+            self._say_what_is_put_back(wrong)
 
     def reload(self) -> None:
         """Take over every file again, once none is being written to.
@@ -96,19 +98,37 @@ class State:
         """
         with self._lock:
             self._settle()
-            before, answering = self.configured, self._snapshot
+            before, answering, wrong = self.configured, self._snapshot, self._wrong()
             if self._configured.reload():
                 self._reconfigured(before)
             for part in self.configured.parts:
                 if part in before.parts and part.reload():
                     self._renewed(part)
-            if self._snapshot is answering and not any(self.problems.values()):
+            said = self._say_what_is_put_back(wrong)
+            if self._snapshot is answering and not said and not any(self.problems.values()):
                 _LOG.info("read again: every file says what is in force")
 
     def _renewed(self, part: Part[Any]) -> None:
         """Put a part in force, and say so."""
         self._snapshot = self.configured.snapshot()
         _LOG.info("in force from now on: the new %s", part.name)
+
+    def _wrong(self) -> dict[str, object]:
+        """Return what is in force of each part whose files cannot be used now."""
+        parts = (self._configured, *self.configured.parts)
+        return {one.name: one.value for one in parts if one.error is not None}
+
+    def _say_what_is_put_back(self, wrong: Mapping[str, object]) -> bool:
+        """Say of which parts nothing is wrong any more and nothing new is in force; whether any.
+
+        Args:
+            wrong: what was in force of those that something was wrong with.
+        """
+        parts = (self._configured, *self.configured.parts)
+        back = [one for one in parts if one.error is None and wrong.get(one.name) is one.value]
+        for part in back:
+            _LOG.info("nothing is wrong with the %s any more: what is in force stays", part.name)
+        return bool(back)
 
     def _reconfigured(self, before: Configured) -> None:
         """Put a configuration in force; name the sections that are new, and the parts."""
