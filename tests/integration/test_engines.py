@@ -223,11 +223,20 @@ async def test_a_port_of_0_becomes_one_that_is_free(engine: Engine) -> None:
 
 
 CANNOT = {
-    # what is written, and why it fails
-    "a port in use": ("{address}", "Address already in use"),
-    "a name of no host": ("no-such-host.invalid:0", ""),
-    "a folder that is not there": ("unix:{folder}/missing/s", "No such file or directory"),
-    "a path that is too long": ("unix:{folder}/" + 108 * "x", "AF_UNIX path too long"),
+    # what is written, what was expected, and why it fails
+    "a port in use": ("{address}", "a free address to listen on (Address already in use)"),
+    "a name of no host": ("no-such-host.invalid:0", "a host that can be looked up ("),
+    "a name that can be no host's": (f"{'a' * 64}:0", "a host that can be looked up ("),
+    "an address of another machine": ("192.0.2.1:0", "an address of this machine ("),
+    "a folder that is not there": (
+        "unix:{folder}/missing/s",
+        "a path in a folder that is there (No such file or directory)",
+    ),
+    "a folder": ("unix:{folder}", "a path where there is nothing, or a socket (File exists)"),
+    "a path that is too long": (
+        "unix:{folder}/" + 108 * "x",
+        "an address that can be listened on (AF_UNIX path too long)",
+    ),
 }
 """Of a host that cannot be looked up, every system's resolver has words of its own."""
 
@@ -245,7 +254,7 @@ async def test_an_address_that_cannot_be_listened_on_is_told(
         await second.start([wrong])
     await second.stop(0)
     await first.stop(0)
-    assert str(error.value).startswith(f"{wrong}: expected a free address to listen on ({why}")
+    assert str(error.value).startswith(f"{wrong}: expected {why}")
 
 
 async def test_a_socket_in_use_is_not_taken_from_its_server(engine: Engine, tmp_path: Path) -> None:

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,9 +19,12 @@ import trustme
 from click.testing import CliRunner
 
 from regiongate.cli import main
+from regiongate.runtime import config as configuration
+from regiongate.runtime import needs
 from regiongate.runtime.config.update import LICENSE_KEY
 from regiongate.runtime.state import State
 from tests.integration.deployment import SETTINGS, deploy, keys
+from tests.unprivileged import unprivileged
 
 pytestmark = pytest.mark.usefixtures("unrehearsed")
 
@@ -120,6 +126,49 @@ UNREADABLE: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "a folder for a decision log": (
         {"decision_log": {"path": "folder"}},
         "17: decision_log.path: folder: expected a file that can be written (Is a directory)",
+    ),
+}
+
+UNBOUND: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "a name of no host": (
+        {"grpc": ["127.0.0.1:0", "no-such-host.invalid:9191"]},
+        "grpc[1]: no-such-host.invalid:9191: expected a host that can be looked up (",
+    ),
+    "a name that can be no host's": (
+        {"grpc": [f"{'a' * 64}:9191"]},
+        f"grpc[0]: {'a' * 64}:9191: expected a host that can be looked up (",
+    ),
+    "an address of another machine": (
+        {"grpc": ["192.0.2.1:9191"]},
+        (
+            "grpc[0]: 192.0.2.1:9191: expected an address of this machine"
+            " (Cannot assign requested address)"
+        ),
+    ),
+    "for people": (
+        {"grpc": ["127.0.0.1:0"], "admin": "192.0.2.1:9192"},
+        (
+            "admin: 192.0.2.1:9192: expected an address of this machine"
+            " (Cannot assign requested address)"
+        ),
+    ),
+    "a folder that is not there": (
+        {"grpc": ["unix:{folder}/gone/s"]},
+        (
+            "grpc[0]: unix:gone/s: expected a path in a folder that is there"
+            " (No such file or directory)"
+        ),
+    ),
+    "a file": (
+        {"grpc": ["unix:{folder}/secret"]},
+        "grpc[0]: unix:secret: expected a path where there is nothing, or a socket (File exists)",
+    ),
+    "a path that is too long": (
+        {"grpc": [f"unix:{{folder}}/{'x' * 108}"]},
+        (
+            f"grpc[0]: unix:{'x' * 108}: expected an address that can be listened on"
+            " (AF_UNIX path too long)"
+        ),
     ),
 }
 
@@ -243,6 +292,49 @@ def test_what_is_there_is_not_told(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert (code, printed["problems"]) == (0, [])
     assert [one for one in printed["warnings"] if "policy.yaml" not in one] == []
     assert sorted(folder.rglob("*")) == there
+
+
+@pytest.mark.parametrize(("listen", "said"), UNBOUND.values(), ids=UNBOUND)
+def test_an_address_that_cannot_be_listened_on_is_told_with_its_key(
+    listen: Mapping[str, Any], said: str, folder: Path
+) -> None:
+    """A host that there is not, or another one; a folder that there is not. Nothing is made."""
+    config = deploy(folder, listen=json.loads(json.dumps(listen).replace("{folder}", str(folder))))
+    there = sorted(folder.iterdir())
+    code, printed = validated(config)
+    (problem,) = printed["problems"]
+    told = problem.replace(f"{folder}/", "")
+    assert re.match(r"regiongate\.yaml:\d+: listen\.", told)
+    assert told.partition(": listen.")[2].startswith(said)
+    assert (code, sorted(folder.iterdir())) == (1, there)
+
+
+def test_an_address_in_use_is_not_told(folder: Path) -> None:
+    """`validate` is run beside the process that serves there, which does not notice."""
+    path = folder / "s"
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket(socket.AF_UNIX) as there:
+        there.bind(str(path))
+        there.listen()
+        there.settimeout(0)
+        port = taken.getsockname()[1]
+        listen = {"grpc": [f"127.0.0.1:{port}", f"unix:{path}"], "admin": f"localhost:{port}"}
+        code, printed = validated(deploy(folder, listen=listen))
+        assert (code, printed["problems"]) == (0, [])
+        with pytest.raises(BlockingIOError):
+            there.accept()
+
+
+def test_a_folder_that_no_socket_can_be_made_in_is_told() -> None:
+    """As this user may not write to it."""
+    with TemporaryDirectory() as folder:
+        config = deploy(Path(folder), listen={"grpc": [f"unix:{folder}/s"]})
+        settings = configuration.read(config)
+        Path(folder).chmod(0o555)
+        with unprivileged():
+            (problem,) = map(str, needs.problems(config, settings))
+        Path(folder).chmod(0o755)
+    expected = "expected an address that this user may listen on (Permission denied)"
+    assert problem.endswith(f": listen.grpc[0]: unix:{folder}/s: {expected}")
 
 
 def test_every_problem_is_told_at_once(folder: Path) -> None:

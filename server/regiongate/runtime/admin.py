@@ -23,7 +23,7 @@ import orjson
 from prometheus_client.exposition import choose_encoder
 
 from regiongate.runtime.report import Summary
-from regiongate.runtime.sockets import BindError, permissions
+from regiongate.runtime.sockets import permissions, told
 from regiongate.telemetry.exposition import Exposition
 
 PATIENCE: Final = 5.0
@@ -121,16 +121,13 @@ def served(address: str, shown: Mapping[str, Page], mode: int = 0o660) -> Iterat
 
 
 def _bind(address: str, shown: Mapping[str, Page], mode: int) -> _Server:
-    try:
+    with told(address):
         if address.startswith("unix:"):
             return _Server(socket.AF_UNIX, _cleared(address.removeprefix("unix:")), shown, mode)
         host, _, port = address.rpartition(":")
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
         family, _, _, _, where = found[0]
         return _Server(family, where, shown, mode)
-    except OSError as error:
-        reason = error.strerror or error
-        raise BindError(f"{address}: expected a free address to listen on ({reason})") from None
 
 
 def _cleared(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What a start needs beyond what is reloaded: the decision log and its secret, TLS, accounts.
+"""What a start needs beyond what is reloaded: addresses, the decision log, TLS, accounts.
 
 `validate` looks at all of it and makes nothing; a start goes by the same words.
 """
@@ -15,15 +15,17 @@ from typing import Final
 
 import orjson
 
+from regiongate import documents
 from regiongate.documents import DocumentError, Problem
 from regiongate.geo.update.catalogue import vendor
 from regiongate.keys.digest import Digester, split
 from regiongate.keys.stores import StoreError, opening
 from regiongate.runtime import config as configuration
 from regiongate.runtime.config import Settings, Update
-from regiongate.runtime.config.settings import DecisionLog
+from regiongate.runtime.config.settings import DecisionLog, Listen
 from regiongate.runtime.config.update import LICENSE_KEY
 from regiongate.runtime.named import Named
+from regiongate.runtime.sockets import BindError, ensure_possible
 from regiongate.runtime.tls import Certificates
 from regiongate.telemetry import privacy
 from regiongate.telemetry.decision_log import STDOUT
@@ -39,6 +41,7 @@ def problems(config: Path, settings: Settings) -> Iterator[Problem]:
         config: the path of regiongate.yaml.
         settings: read from it.
     """
+    yield from _of_listen(config, settings.listen)
     if settings.decision_log is not None:
         yield from _of_decision_log(config, settings.decision_log)
     if settings.tls is not None:
@@ -94,6 +97,20 @@ def unwritable(config: Path, written: DecisionLog, error: OSError) -> Problem:
     named = Named(config, ("decision_log", "path"), written.path)
     expected = f"expected a file that can be written ({error.strerror})"
     return named.problem(f"{named.path}: {expected}")
+
+
+def _of_listen(config: Path, written: Listen) -> Iterator[Problem]:
+    """Yield which addresses are none of this machine's; one that is in use is ours, most likely."""
+    addresses: dict[documents.Path, str] = {
+        ("listen", "grpc", index): address for index, address in enumerate(written.grpc)
+    }
+    if written.admin is not None:
+        addresses["listen", "admin"] = written.admin
+    for key, address in addresses.items():
+        try:
+            ensure_possible(address)
+        except BindError as error:
+            yield Named(config, key, address).problem(str(error))
 
 
 def _of_decision_log(config: Path, written: DecisionLog) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from regiongate.errors import ExpectedError
 
@@ -28,31 +29,99 @@ def ensure_free(address: str) -> None:
     Raises:
         BindError: nothing can listen there, or something does.
     """
-    try:
+    with told(address):
         if address.startswith("unix:"):
             _ensure_free_path(address.removeprefix("unix:"))
         else:
             host, _, port = address.rpartition(":")
-            found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-            family, kind, protocol, _, target = found[0]
-            with socket.socket(family, kind, protocol) as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                trial.bind(target)
-    except OSError as error:
-        reason = error.strerror or error
-        raise BindError(f"{address}: expected a free address to listen on ({reason})") from None
+            _ensure_bindable(host, int(port))
+
+
+def ensure_possible(address: str) -> None:
+    """Try whether an address could be listened on here, though something may do so now.
+
+    Args:
+        address: `host:port` or `unix:/path`.
+
+    Raises:
+        BindError: its host cannot be looked up, or is not this machine; or its folder is not there,
+            or not to be written to.
+    """
+    with told(address):
+        if address.startswith("unix:"):
+            path = address.removeprefix("unix:")
+            _ensure_place(path)
+            _ensure_short(path)
+        else:
+            # At any port that is free: whether this one is says nothing of later.
+            _ensure_bindable(address.rpartition(":")[0], 0)
+
+
+@contextmanager
+def told(address: str) -> Iterator[None]:
+    """Make a BindError of why an address cannot be listened on, with what was expected instead."""
+    try:
+        yield
+    except (OSError, UnicodeError) as error:  # a name that can be no host's is a UnicodeError
+        reason = getattr(error, "strerror", None) or error
+        raise BindError(f"{address}: expected {_expected(error)} ({reason})") from None
+
+
+def _expected(error: OSError | UnicodeError) -> str:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "a host that can be looked up"
+    return _EXPECTED.get(error.errno or 0, "an address that can be listened on")
+
+
+_EXPECTED: Final = {
+    errno.EADDRINUSE: "a free address to listen on",
+    errno.EADDRNOTAVAIL: "an address of this machine",
+    errno.EACCES: "an address that this user may listen on",
+    errno.ENOENT: "a path in a folder that is there",
+    errno.EEXIST: "a path where there is nothing, or a socket",
+}
+
+
+def _ensure_bindable(host: str, port: int) -> None:
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, target = found[0]
+    with socket.socket(family, kind, protocol) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trial.bind(target)
 
 
 def _ensure_free_path(path: str) -> None:
+    _ensure_place(path)
     with socket.socket(socket.AF_UNIX) as caller:
         try:
             caller.connect(path)
         except (FileNotFoundError, ConnectionRefusedError):
-            # Nobody listens; a socket left behind is replaced by whoever binds the path.
-            if not Path(path).parent.is_dir():
+            return  # Nobody listens; a socket left behind is replaced by whoever binds the path.
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _ensure_place(path: str) -> None:
+    """Expect that a socket can be made at a path, or be replaced."""
+    place = Path(path)
+    folder = place.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if place.exists() and not place.is_socket():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _ensure_short(path: str) -> None:
+    """Expect that a path is no longer than that of a socket may be."""
+    # Whoever listens on a stream hears nothing of a datagram socket.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.connect(path)
+        except OSError as error:
+            if error.errno is None:  # what Python says itself, and not the system
                 raise
-        else:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 @contextmanager

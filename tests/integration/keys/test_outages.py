@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from regiongate.keys.register import Register, change_key
 from regiongate.keys.stores import StoreError, opening
 from tests.integration.keys.made_up import NOTE, adding, digest, following, key, numbered, until
 from tests.integration.keys.servers import Server
+from tests.unprivileged import unprivileged
 
 STALE = Limits(ttl=timedelta(milliseconds=100))
 DENY = Limits(ttl=timedelta(milliseconds=100), deny_when_away=True)
@@ -192,22 +191,6 @@ async def test_a_file_that_is_only_read(tmp_path: Path) -> None:
     assert str(refused.value) == (
         f"{path}: expected a key store that can be used (attempt to write a readonly database)"
     )
-
-
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """Be nobody for a while, where the tests are run by root, whom no permission stops."""
-    if os.geteuid() == 0:
-        os.seteuid(NOBODY)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-    else:
-        yield
-
-
-NOBODY = 65534
 
 
 def forbid_the_file(path: Path) -> None:
