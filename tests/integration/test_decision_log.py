@@ -26,7 +26,6 @@ from regiongate.telemetry.decision_log import BATCH, CAPACITY, DecisionLog
 from regiongate.telemetry.record import record
 from tests import databases
 from tests.integration.deployment import (
-    answered,
     EXEMPT,
     FRANCE,
     GERMANY,
@@ -35,6 +34,7 @@ from tests.integration.deployment import (
     SUSPENDED,
     UNKNOWN,
     Answer,
+    answered,
     deploy,
     question,
     read,

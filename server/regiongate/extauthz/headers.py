@@ -1,12 +1,13 @@
 """A request's headers, in either of the two forms that Envoy sends them in.
 
-Of two dozen headers a decision looks at two or three, so that nothing is made of the others. What
-Envoy writes is read here; the same message written in any other way is left to protobuf.
+Of two dozen headers a decision looks at two or three, so that little is made of the others. What
+Envoy writes one by one is read here, where that is faster; written in any other way it is left to
+protobuf.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Final
 
 from regiongate._pb import ext_authz_pb2 as pb
@@ -21,6 +22,10 @@ _RAW_VALUE: Final = 3 << 3 | 2
 
 _LONGEST: Final = 0x7F
 """The longest length that takes one byte; a longer one has seven bits in each."""
+
+
+_COMPILED: Final = not __file__.endswith(".py")
+"""Interpreted, what protobuf makes of headers takes less than reading them here; compiled, more."""
 
 
 class WireError(ValueError):
@@ -42,8 +47,9 @@ class Joined:
         Raises:
             WireError: Envoy cannot have sent these, or they are more than is ever judged.
         """
+        _few(sent)
         self._sent = sent
-        self.names = _acceptable("\n".join(sent), len(sent))
+        self.names = _acceptable("\n".join(sent))
 
     def get(self, name: str) -> Sequence[bytes]:
         """Return the values of a header by its lower-case name; none where it was not sent."""
@@ -58,36 +64,56 @@ class Joined:
 
 
 class Listed:
-    """Headers one by one, as they came: what Envoy sends with encode_raw_headers.
+    """Headers one by one, as protobuf reads them; otherwise the same."""
 
-    Attributes:
-        names: all of them, one a line.
-    """
+    __slots__ = ("_by_name", "_sent", "names")
 
-    __slots__ = ("_all", "_repeated", "_sent", "_values", "names")
-
-    def __init__(self, sent: bytes) -> None:
+    def __init__(self, sent: Sequence[pb.HeaderValue]) -> None:
         """Take what Envoy sent.
 
-        Args:
-            sent: a serialised HeaderMap.
-
         Raises:
-            DecodeError: the bytes are none.
             WireError: Envoy cannot have sent these, or they are more than is ever judged.
         """
+        _few(sent)
         self._sent = sent
-        self._values, count = _as_envoy_writes(sent) or _as_protobuf_reads(sent)
-        self._repeated = count > len(self._values)
-        self._all: dict[bytes, list[bytes]] = {}
-        self.names = _acceptable(b"\n".join(self._values).decode(errors="replace"), count)
+        self._by_name = {one.key: one for one in sent}
+        self.names = _acceptable("\n".join(self._by_name))
 
     def get(self, name: str) -> Sequence[bytes]:
         """Return the values of a header by its lower-case name, in the order they were sent."""
-        value = self._values.get(name.encode())
-        if value is None:
+        last = self._by_name.get(name)
+        if last is None:
             return ()
-        return self._repetitions()[name.encode()] if self._repeated else (value,)
+        if len(self._by_name) == len(self._sent):
+            return (last.raw_value or last.value,)
+        return [one.raw_value or one.value for one in self._sent if one.key == name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+class Scanned:
+    """Headers one by one, each of another name; otherwise the same."""
+
+    __slots__ = ("_values", "names")
+
+    def __init__(self, values: Mapping[bytes, bytes]) -> None:
+        """Take what Envoy sent.
+
+        Raises:
+            UnicodeDecodeError: a name is no text.
+            WireError: Envoy cannot have sent these.
+        """
+        self._values = values
+        self.names = _acceptable(b"\n".join(values).decode())
+
+    def get(self, name: str) -> Sequence[bytes]:
+        """Return the value of a header by its lower-case name; none where it was not sent."""
+        value = self._values.get(name.encode())
+        return () if value is None else (value,)
 
     def __iter__(self) -> Iterator[str]:
         return iter([name.decode() for name in self._values])
@@ -95,25 +121,30 @@ class Listed:
     def __len__(self) -> int:
         return len(self._values)
 
-    def _repetitions(self) -> dict[bytes, list[bytes]]:
-        """Return every value of every header; worked out where one is sent twice, and is asked."""
-        if not self._all:
-            for one in pb.HeaderMap.FromString(self._sent).headers:
-                self._all.setdefault(one.key.encode(), []).append(one.raw_value or one.value)
-        return self._all
+
+Headers = Joined | Listed | Scanned
 
 
-Headers = Joined | Listed
+def one_by_one(sent: bytes) -> Listed | Scanned:
+    """Read headers that Envoy sends one by one, as encode_raw_headers has it.
 
-_Read = tuple[dict[bytes, bytes], int]
-"""The last value of each header by its name, and how many headers there are."""
+    Args:
+        sent: a serialised HeaderMap.
+
+    Raises:
+        DecodeError, UnicodeDecodeError: the bytes are none.
+        WireError: Envoy cannot have sent these, or they are more than is ever judged.
+    """
+    values = scanned(sent) if _COMPILED else None
+    return Listed(pb.HeaderMap.FromString(sent).headers) if values is None else Scanned(values)
 
 
-def _as_envoy_writes(sent: bytes) -> _Read | None:
+def scanned(sent: bytes) -> dict[bytes, bytes] | None:
     """Read a HeaderMap of the form that Envoy writes: of each header its name and its raw value.
 
     Returns:
-        None where the bytes are of another form, or no HeaderMap at all.
+        The value of each header by its name. None where the bytes are of another form, no HeaderMap
+        at all, more than is ever judged, or of headers that repeat.
     """
     values: dict[bytes, bytes] = {}
     count, at, end = 0, 0, len(sent)
@@ -138,7 +169,7 @@ def _as_envoy_writes(sent: bytes) -> _Read | None:
             count, at = count + 1, stop
     except IndexError:
         return None
-    return (values, count) if at == end else None
+    return values if at == end and count == len(values) <= MAX_HEADERS else None
 
 
 def _longer(low: int, high: int) -> int:
@@ -149,19 +180,12 @@ def _longer(low: int, high: int) -> int:
 _NO_LENGTH: Final = -(1 << 32)
 
 
-def _as_protobuf_reads(sent: bytes) -> _Read:
-    headers = pb.HeaderMap.FromString(sent).headers
-    _few(len(headers))
-    return {one.key.encode(): one.raw_value or one.value for one in headers}, len(headers)
-
-
-def _acceptable(names: str, count: int) -> str:
-    _few(count)
+def _acceptable(names: str) -> str:
     if names != names.lower() or not names.isascii():
         raise WireError("expected the names of headers in lower case, as Envoy has them")
     return names
 
 
-def _few(count: int) -> None:
-    if count > MAX_HEADERS:
+def _few(headers: Sized) -> None:
+    if len(headers) > MAX_HEADERS:
         raise WireError(f"expected at most {MAX_HEADERS} headers (got more)")

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import DecodeError
 
 from regiongate._pb import ext_authz_pb2 as pb
-from regiongate.extauthz.headers import Headers, Joined, Listed, WireError
+from regiongate.extauthz.headers import Headers, Joined, WireError, one_by_one
 
 MAX_CHECK_BYTES: Final = 16 * 1024 * 1024
 """A larger CheckRequest is not read. Envoy's limits on headers and bodies lie far below."""
@@ -137,7 +137,7 @@ def read(data: bytes) -> Check:
         raise WireError(f"expected at most {MAX_CHECK_BYTES} bytes (got {len(data)})")
     try:
         return Check(pb.CheckRequest.FromString(data).attributes)
-    except DecodeError:
+    except (DecodeError, UnicodeDecodeError):
         raise WireError("expected a CheckRequest (got bytes that are none)") from None
 
 
@@ -210,7 +210,7 @@ def _headers(http: pb.AttributeContext.HttpRequest) -> Headers:
         return Joined(http.headers)
     if http.headers:
         raise WireError("expected headers in one of the two forms that Envoy has (got both)")
-    return Listed(http.header_map)
+    return one_by_one(http.header_map)
 
 
 def _struct(struct: pb.Struct) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from demo.process import running
 from regiongate.documents import check, parse
 from regiongate.extauthz.service import Authorization, Snapshot
 from regiongate.runtime import engines
-from regiongate.runtime.engines.handler import Handler
 from regiongate.runtime.config import Settings
+from regiongate.runtime.engines.handler import Handler
 from regiongate.runtime.state import State
 from tests import databases
 from tests.e2e.clients import records

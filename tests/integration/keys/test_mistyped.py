@@ -45,7 +45,9 @@ async def answered(folder: Path, store: Asked, key: str) -> Answer:
     """Answer a Check with a key."""
     snapshot = replace(State(deployment.deploy(folder)).snapshot(), keys=store)
     asked = question(FRANCE, key)
-    return deployment.read(await deployment.answered(Authorization(lambda: snapshot).check(asked, ())))
+    return deployment.read(
+        await deployment.answered(Authorization(lambda: snapshot).check(asked, ()))
+    )
 
 
 async def test_a_mistyped_key(tmp_path: Path) -> None:

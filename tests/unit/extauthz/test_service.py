@@ -28,9 +28,9 @@ from tests.unit.extauthz.fakes import (
     NOW,
     NOWHERE,
     Service,
+    at_once,
     bearer,
     check,
-    at_once,
     service,
 )
 from tests.unit.extauthz.upstream import CAPTURED, Answer, read, settled
