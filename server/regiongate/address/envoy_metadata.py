@@ -32,8 +32,10 @@ class EnvoyMetadata:
     name: str = CLIENT_ADDRESS_METADATA
     trusted_proxies: tuple[Network, ...] = ()
     _trusted: Ranges = field(init=False, repr=False, compare=False)
+    _subject: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_subject", f"gRPC metadata {self.name}")
         object.__setattr__(self, "_trusted", Ranges(self.trusted_proxies))
         require_name(self.name)
         if self.name.endswith("-bin"):
@@ -43,7 +45,7 @@ class EnvoyMetadata:
 
     def resolve(self, evidence: Evidence) -> ClientAddress:
         """Return the address in the metadata; unresolved unless there is exactly one value."""
-        client = read_only(f"gRPC metadata {self.name}", evidence.initial_metadata(self.name))
+        client = read_only(self._subject, evidence.initial_metadata(self.name))
         if self.trusted_proxies and client.address is not None and client.address in self._trusted:
             return ClientAddress(
                 None, f"Envoy knows no client beyond the trusted proxy {client.address}"

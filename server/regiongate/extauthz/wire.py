@@ -72,22 +72,22 @@ class Check:
     @property
     def method(self) -> str:
         """The request's method."""
-        return self._http.method.decode(errors="replace")
+        return _text(self._http.method)
 
     @property
     def host(self) -> str:
         """The request's authority."""
-        return self._http.host.decode(errors="replace")
+        return _text(self._http.host)
 
     @property
     def path(self) -> str:
         """The request's path, without the query; CONNECT has none."""
-        return self._http.path.partition(b"?")[0].decode(errors="replace")
+        return _text(self._http.path.partition(b"?")[0])
 
     @property
     def query(self) -> str:
         """What follows the first question mark of the path."""
-        return self._http.path.partition(b"?")[2].decode(errors="replace")
+        return _text(self._http.path.partition(b"?")[2])
 
     @property
     def scheme(self) -> str:
@@ -124,7 +124,7 @@ class Check:
 
     def text(self, name: str) -> str:
         """Return a header as one text, repeated values joined as HTTP joins them."""
-        return b",".join(self.headers.get(name)).decode(errors="replace")
+        return _text(b",".join(self.headers.get(name)))
 
 
 def read(data: bytes) -> Check:
@@ -201,7 +201,7 @@ class _Decoded(Mapping[str, Value]):
 
 
 def _text(data: bytes) -> str:
-    return data.decode(errors="replace")
+    return data.decode("utf-8", "replace")
 
 
 def _headers(http: pb.AttributeContext.HttpRequest) -> Headers:
