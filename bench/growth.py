@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import uvloop
 
+from bench.asking import asking, metadata
 from bench.deployment import CLIENT, Size, configured, question
-from bench.layers import Context, serving
-from bench.pairs import driven, in_turns_within_a_loop
+from bench.pairs import in_turns_within_a_loop
 from bench.report import Section
 from regiongate.runtime.worker import Worker
 
@@ -83,13 +82,10 @@ async def _checks(cleanup: AsyncExitStack, size: Size) -> Callable[[], object]:
     """Start a worker that knows so much, and return what asks it one question after another."""
     folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="regiongate-")))
     worker = Worker(configured(folder, size), None, cleanup.enter_context(ExitStack()))
-    await cleanup.enter_async_context(serving(worker))
+    asked = await cleanup.enter_async_context(asking(worker))
     chance = random.Random(7)  # noqa: S311 the same every time
     messages = [question(chance.randrange(size.keys)) for _ in range(ASKED)]
-    context, turn = Context(CLIENT), iter(range(1 << 62))
-    answered: Any = worker.calls.check
-
+    sent, turn = metadata(CLIENT), iter(range(1 << 62))
     for message in messages:
-        # Keys that are not remembered yet are waited for.
-        await answered(message, context)
-    return lambda: driven(answered(messages[next(turn) % ASKED], context))
+        await asked.first(message, sent)
+    return lambda: asked.at_once(messages[next(turn) % ASKED], sent)

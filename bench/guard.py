@@ -17,14 +17,13 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import uvloop
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 
+from bench.asking import asking, metadata
 from bench.deployment import CLIENT, Size, configured, question
-from bench.layers import Context, serving
-from bench.pairs import driven, in_turns_within_a_loop
+from bench.pairs import in_turns_within_a_loop
 from regiongate.runtime.worker import Worker
 
 EXPECTED = 20.5
@@ -49,19 +48,18 @@ def main() -> int:
 async def _ratio() -> float:
     with tempfile.TemporaryDirectory(prefix="regiongate-") as folder, ExitStack() as closing:
         worker = Worker(configured(Path(folder), Size(keys=1_000)), None, closing)
-        data, context = question(), Context(CLIENT)
-        answered: Any = worker.calls.check
+        data, sent = question(), metadata(CLIENT)
 
         def yardsticks() -> None:
             # As many as take about as long as a Check.
             for _ in range(YARDSTICKS):
-                asked, answer = CheckRequest.FromString(data), CheckResponse()
-                answer.status.code = 0 if asked.HasField("attributes") else 7
+                request, answer = CheckRequest.FromString(data), CheckResponse()
+                answer.status.code = 0 if request.HasField("attributes") else 7
                 answer.SerializeToString()
 
-        things = {"yardsticks": yardsticks, "check": lambda: driven(answered(data, context))}
-        async with serving(worker):
-            await answered(data, context)
+        async with asking(worker) as asked:
+            await asked.first(data, sent)
+            things = {"yardsticks": yardsticks, "check": lambda: asked.at_once(data, sent)}
             turns = await in_turns_within_a_loop(things, calls=200, rounds=TURNS)
     check, yardstick = (min(turns[name].figures) for name in ("check", "yardsticks"))
     return YARDSTICKS * check / yardstick

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, cast
 
 import uvloop
 
+from bench.asking import Asked, asking, metadata, nobody
 from bench.deployment import CLIENT, Size, configured, question
 from bench.floor import allow
-from bench.pairs import Turns, driven, in_turns_within_a_loop
+from bench.pairs import Turns, in_turns_within_a_loop
 from bench.report import Section
-from regiongate.address import CLIENT_ADDRESS_METADATA
 from regiongate.extauthz import responses, wire
 from regiongate.extauthz.responses import Told
 from regiongate.facts import Key, Source
@@ -28,22 +27,6 @@ from regiongate.runtime.worker import Worker
 
 CALLS = 500
 CLIENTS, KEYS = 2_000, 1_000
-
-
-class Context:
-    """The call of one client's Check, as far as it is looked at."""
-
-    def __init__(self, client: str) -> None:
-        self._metadata = (
-            (CLIENT_ADDRESS_METADATA, client),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-            ("user-agent", "envoy"),
-        )
-
-    def invocation_metadata(self) -> Sequence[tuple[str, str]]:
-        """Return the metadata of the call."""
-        return self._metadata
 
 
 def measure() -> Section:
@@ -67,29 +50,12 @@ def measure() -> Section:
 async def _measure() -> dict[str, Turns]:
     with tempfile.TemporaryDirectory(prefix="regiongate-") as folder, ExitStack() as closing:
         path = configured(Path(folder), Size(keys=10_000))
-        worker = Worker(path, None, closing)
-        async with serving(worker):
-            return await in_turns_within_a_loop(await _layers(path, worker), calls=CALLS)
+        async with asking(Worker(path, None, closing)) as asked:
+            return await in_turns_within_a_loop(await _layers(path, asked), calls=CALLS)
 
 
-@asynccontextmanager
-async def serving(worker: Worker) -> AsyncIterator[None]:
-    """Have a worker do all that it does beside answering, until the end of the with statement."""
-    ready = asyncio.Event()
-    task = asyncio.create_task(worker.serve(ready.set))
-    await ready.wait()
-    # What is asked before the store is followed is not remembered.
-    while not cast("dict[str, Any]", worker.report().info["keys"])["version"]:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def _layers(path: Path, worker: Worker) -> dict[str, Callable[[], object]]:
-    data, joined, one = question(), question(raw=False), Context(CLIENT)
+async def _layers(path: Path, asked: Asked) -> dict[str, Callable[[], object]]:
+    data, joined, one = question(), question(raw=False), metadata(CLIENT)
     policies = State(path).snapshot().policies
     facts = Facts(
         Source(address=CLIENT, status="located", country="US"),
@@ -97,21 +63,19 @@ async def _layers(path: Path, worker: Worker) -> dict[str, Callable[[], object]]
     )
     now = datetime.now(UTC)
     answer = responses.allow(Told(outcome="allow", reason="otherwise", country="US"))
-    answered: Any = worker.calls.check
     chance = random.Random(7)  # noqa: S311 the same every time
     clients = (IPv4Address(chance.randrange(1 << 24, 223 << 24)) for _ in range(CLIENTS))
-    many = [(question(chance.randrange(KEYS)), Context(str(client))) for client in clients]
+    many = [(question(chance.randrange(KEYS)), metadata(str(client))) for client in clients]
     for each in [(data, one), *many]:
-        # Keys that are not remembered yet are waited for.
-        await answered(*each)
+        await asked.first(*each)
     turn = iter(range(1 << 62))
     return {
-        "always allow, called in process": lambda: driven(allow(data, one)),
+        "always allow, called in process": lambda: allow(data, one, nobody),
         "wire: reading a CheckRequest": lambda: wire.read(data),
         "wire: reading one with encode_raw_headers off": lambda: wire.read(joined),
         "wire: an answer's bytes": lambda: answer.render("0" * 32),
         "bare decide, three rules": lambda: decide(policies, "default", facts, now),
-        "a whole Check, one client": lambda: driven(answered(data, one)),
-        "a whole Check, with encode_raw_headers off": lambda: driven(answered(joined, one)),
-        "a whole Check, many clients": lambda: driven(answered(*many[next(turn) % len(many)])),
+        "a whole Check, one client": lambda: asked.at_once(data, one),
+        "a whole Check, with encode_raw_headers off": lambda: asked.at_once(joined, one),
+        "a whole Check, many clients": lambda: asked.at_once(*many[next(turn) % len(many)]),
     }

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
-
-Value = TypeVar("Value")
 
 ROUNDS = 15
 """How often each thing takes its turn; one more round before them warms up and is not counted."""
@@ -92,18 +89,3 @@ def _timed(call: Callable[[], object], calls: int) -> float:
     for _ in range(calls):
         call()
     return (time.perf_counter() - started) / calls
-
-
-def driven(coroutine: Coroutine[Any, Any, Value]) -> Value:
-    """Run a coroutine that waits for nothing, without the event loop.
-
-    Raises:
-        RuntimeError: it waits for something.
-    """
-    for _ in range(2):  # It may let others go first, once.
-        try:
-            coroutine.send(None)
-        except StopIteration as ended:
-            value: Value = ended.value
-            return value
-    raise RuntimeError("expected a coroutine that waits for nothing")

@@ -15,10 +15,12 @@ import trustme
 from grpc import aio
 
 from regiongate.documents import DocumentError
+from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.service import METHOD, SERVICE
 from regiongate.runtime import tls
 from regiongate.runtime.config import Tls
 from regiongate.runtime.engines import Server
+from regiongate.runtime.engines.handler import Identity
 from tests.integration.deployment import deploy
 from tests.integration.process import NO_PROXY, PATIENCE, serving, until
 
@@ -65,7 +67,7 @@ async def served(written: Tls, site: Site) -> AsyncIterator[str]:
     await server.stop(0)
 
 
-async def echo(data: bytes, _: aio.ServicerContext[bytes, bytes]) -> bytes:
+def echo(data: bytes, _: Metadata, __: Identity) -> bytes:
     """Answer with what is asked."""
     return data
 

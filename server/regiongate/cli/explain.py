@@ -22,7 +22,7 @@ from regiongate.address import ClientAddress, Evidence
 from regiongate.cli import options
 from regiongate.cli.gathering import gathered
 from regiongate.extauthz import wire
-from regiongate.extauthz.service import POLICY_EXTENSION, Judged, Snapshot, judge
+from regiongate.extauthz.judging import POLICY_EXTENSION, Judged, Snapshot, judge
 from regiongate.policy.decide import Decision, Step, Verdict
 from regiongate.runtime.state import State
 from regiongate.telemetry.record import source as source_record
@@ -145,7 +145,7 @@ def _key_header(snapshot: Snapshot, key: str | None) -> list[tuple[str, bytes]]:
 
 
 def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
-    decision, key = judged.decision, judged.known.key
+    decision, key = judged.decision, judged.key
     return {
         "time": now.isoformat(),
         "verdict": decision.verdict,
@@ -155,7 +155,7 @@ def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
         "reason": decision.reason,
         "phase": decision.phase,
         "exemption": decision.exemption.id if decision.exemption else None,
-        "source": source_record(judged.known.located),
+        "source": source_record(judged.located),
         "key": {"id": key.id, "org": key.org, "status": key.status, "found": key.found},
         "rules": [
             {"name": step.rule.name, "when": step.rule.condition.text, "outcome": _outcome(step)}
@@ -166,7 +166,7 @@ def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
 
 def _print(snapshot: Snapshot, judged: Judged, now: datetime) -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    source, decision = judged.known.located.source, judged.decision
+    source, decision = judged.located.source, judged.decision
     where = f"{source.country} " if source.country else ""
     network = f", network {source.network}" if source.network else ""
     console.print(f"client   {source.address or 'no address'}: {where}({source.status}{network})")
@@ -191,7 +191,7 @@ def _unreached(snapshot: Snapshot, decision: Decision) -> list[tuple[int, str]]:
 
 
 def _key(judged: Judged) -> str:
-    key = judged.known.key
+    key = judged.key
     if key.problem:
         return f"malformed: {key.problem}"
     if key.found:

@@ -12,13 +12,13 @@ def strike(event: Event) -> Strike | None:
     judged = event.judged
     if judged is None or judged.decision.suspension is None:
         return None
-    if judged.known.key.status != Status.ACTIVE:
+    if judged.key.status != Status.ACTIVE:
         return None
     return Strike(
-        decision_id=event.decision_id,
-        key_id=judged.known.key.id,
+        decision_id=event.call.decision_id,
+        key_id=judged.key.id,
         rule=judged.decision.rule,
-        at=event.time,
+        at=event.call.time,
         country=event.told.country,
         limit=judged.decision.suspension,
     )

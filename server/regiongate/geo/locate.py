@@ -17,6 +17,9 @@ from regiongate.geo.memory import Memory
 from regiongate.geo.merge import merge
 from regiongate.geo.ranges import embedded, is_private, uniform
 
+RECENT = 4096
+"""Addresses of each version whose places are kept as they are: most clients ask again soon."""
+
 _Finding = tuple[Location, int, str]
 """What a database says, on how many leading bits of the address that depends, and the network of
 the record, which is empty if there is none."""
@@ -66,6 +69,8 @@ class Locator:
         # Tuples of text and bytes, which the garbage collector does not go through.
         self._ipv4: Memory[_Answer] = Memory(IPV4LENGTH, remembered)
         self._ipv6: Memory[_Answer] = Memory(IPV6LENGTH, remembered)
+        self._recent_ipv4: dict[int, Located] = {}
+        self._recent_ipv6: dict[int, Located] = {}
 
     @property
     def built(self) -> datetime:
@@ -84,15 +89,25 @@ class Locator:
         if address is None:
             return _UNRESOLVED
         number = int(address)
-        if isinstance(address, IPv4Address):
-            memory, text = self._ipv4, _ipv4_text(number)
-        else:
-            memory, text = self._ipv6, _ipv6_text(number)
+        ipv4 = isinstance(address, IPv4Address)
+        recent = self._recent_ipv4 if ipv4 else self._recent_ipv6
+        located = recent.get(number)
+        if located is None:
+            text = _ipv4_text(number) if ipv4 else _ipv6_text(number)
+            located = Located(text, *self._answer(address, number))
+            if len(recent) >= RECENT:
+                recent.clear()
+            recent[number] = located
+        return located
+
+    def _answer(self, address: Address, number: int) -> _Answer:
+        """Return what is known of the network of an address."""
+        memory = self._ipv4 if isinstance(address, IPv4Address) else self._ipv6
         answer = memory.recall(number)
         if answer is None:
             answer, depends = self._ask(address)
             memory.remember(number, depends, answer)
-        return Located(text, *answer)
+        return answer
 
     def _ask(self, address: Address) -> tuple[_Answer, int]:
         """Return an answer, and on how many leading bits of the address it depends."""

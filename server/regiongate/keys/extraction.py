@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -79,6 +79,12 @@ class FromHeader:
 
     header: str
     scheme: str = ""
+    _usual: re.Pattern[bytes] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # What a header of the scheme and one key matches; nothing else can be read into it.
+        pattern = rb"%b +(%b)" % (re.escape(self.scheme.encode()), _KEY.pattern)
+        object.__setattr__(self, "_usual", re.compile(pattern, re.IGNORECASE))
 
     def find(self, sent: Sent) -> Presented:
         """Find the key in the headers."""
@@ -86,7 +92,7 @@ class FromHeader:
         if not values:
             return NOTHING
         if self.scheme:
-            usual = _usual(self.scheme).fullmatch(values[0]) if len(values) == 1 else None
+            usual = self._usual.fullmatch(values[0]) if len(values) == 1 else None
             return Presented(usual[1]) if usual else self._credentials(values)
         if len(values) > 1:
             return Presented(problem="the key header is sent more than once")
@@ -115,13 +121,6 @@ class FromHeader:
         if found is None or found.end() != len(self.scheme):
             return Presented(problem="the key header holds more than one credential")
         return _exactly_one(value[len(self.scheme) :].strip(_SPACE))
-
-
-@cache
-def _usual(scheme: str) -> re.Pattern[bytes]:
-    """Return what a header of the scheme and one key matches; nothing else can be read into it."""
-    pattern = rb"%b +(%b)" % (re.escape(scheme.encode()), _KEY.pattern)
-    return re.compile(pattern, re.IGNORECASE)
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from regiongate import policy, reading
 from regiongate.address import Network
-from regiongate.extauthz.service import Snapshot
+from regiongate.extauthz.judging import Snapshot
 from regiongate.keys.cache import CachedStore
 from regiongate.keys.digest import Digester
 from regiongate.keys.stores import KeyStore, StoreError, file, opening

@@ -18,7 +18,7 @@ from typing import Any, Final, get_args
 
 from regiongate import documents
 from regiongate.address import Address
-from regiongate.extauthz.service import Locator as LocatorPort
+from regiongate.extauthz.judging import Locator as LocatorPort
 from regiongate.geo import Database, DatabaseError, Gate, Layout, Locator, Role, read
 from regiongate.geo.database import Objection
 from regiongate.geo.gate import sample, unanswered

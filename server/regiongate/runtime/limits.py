@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from regiongate.extauthz import responses
 from regiongate.extauthz.evidence import Metadata
+from regiongate.extauthz.judging import Snapshot
 from regiongate.extauthz.responses import Answer, Told
-from regiongate.extauthz.service import Event, Snapshot
+from regiongate.extauthz.service import Call, Event
 from regiongate.policy.decide import Verdict
 from regiongate.policy.model import Response
 from regiongate.runtime.engines.handler import Identity
@@ -112,7 +113,6 @@ class Calls:
 
     def _refuse(self, limit: str, answer: Answer) -> bytes:
         self._tally.count(LIMITED, (limit,))
-        decision_id = responses.new_id()
-        now = datetime.now(UTC)
-        self._record(Event(now, decision_id, self._snapshot(), answer.told, None, 0.0))
-        return answer.render(decision_id)
+        call = Call(datetime.now(UTC), responses.new_id(), self._snapshot())
+        self._record(Event(call, answer.told, None, 0.0))
+        return answer.render(call.decision_id)

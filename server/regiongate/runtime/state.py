@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from regiongate.documents import check, parse
-from regiongate.extauthz.service import Event, Snapshot
+from regiongate.extauthz.judging import Snapshot
+from regiongate.extauthz.service import Event
 from regiongate.extauthz.strikes import strike
 from regiongate.runtime.background import Background
 from regiongate.runtime.config import Settings

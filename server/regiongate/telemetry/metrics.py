@@ -243,7 +243,7 @@ class Metrics:
         """Count an answered Check."""
         told = event.told
         labels = (told.policy, told.rule, told.reason, told.outcome, told.policy_verdict)
-        if told.policy not in event.snapshot.policies.policies:
+        if told.policy not in event.call.snapshot.policies.policies:
             # Whoever may call the service could otherwise make as many rows as it can make names.
             labels = ("", *labels[1:])
         add(self._decisions, labels)
@@ -255,7 +255,7 @@ class Metrics:
         judged = event.judged
         if judged is None:
             return
-        if told.outcome != Verdict.ALLOW and judged.known.key.status == "suspended":
+        if told.outcome != Verdict.ALLOW and judged.key.status == "suspended":
             self._tally.count(SUSPENDED, (labels[0], told.rule))
         for rule, _ in judged.decision.failures:
             self._tally.count(CONDITIONS, (labels[0], rule))

@@ -11,8 +11,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from regiongate.extauthz.judging import Snapshot
 from regiongate.extauthz.responses import Told
-from regiongate.extauthz.service import Event, Snapshot
+from regiongate.extauthz.service import Event
 from regiongate.extauthz.wire import Check
 from regiongate.facts import Key, Located, Source
 
@@ -23,13 +24,13 @@ LONGEST: Final = 2048
 def record(event: Event) -> dict[str, Any]:
     """Make the record of an answered Check; times in it are datetimes, of UTC."""
     judged = event.judged
-    written = {"time": event.time, "decision_id": event.decision_id, **_told(event.told)}
+    written = {"time": event.call.time, "decision_id": event.call.decision_id, **_told(event.told)}
     if judged is not None:
-        written["source"] = source(judged.known.located)
-        if key := _key(judged.known.key, event.snapshot.keys.age(event.time)):
+        written["source"] = source(judged.located)
+        if key := _key(judged.key, event.call.snapshot.keys.age(event.call.time)):
             written["key"] = key
         written["request"] = _request(judged.check)
-    written["inputs"] = _inputs(event.snapshot)
+    written["inputs"] = _inputs(event.call.snapshot)
     if microseconds := round(event.seconds * 1e6):
         written["microseconds"] = microseconds
     return written

@@ -54,10 +54,10 @@ class Tracing:
 
     def record(self, event: Event) -> None:
         """Make the span of an answered Check."""
-        start = int(event.time.timestamp() * 1e9)
+        start = int(event.call.time.timestamp() * 1e9)
         span = self._tracer.start_span(
             f"{SERVICE}/Check",
-            context=self._propagator.extract(_carrier(event.metadata), Context()),
+            context=self._propagator.extract(_carrier(event.call.metadata), Context()),
             kind=SpanKind.SERVER,
             attributes=_attributes(event),
             start_time=start,
@@ -78,7 +78,7 @@ def _carrier(metadata: Metadata) -> dict[str, str]:
 def _attributes(event: Event) -> dict[str, Any]:
     told = event.told
     said: Iterable[tuple[str, str]] = (
-        ("decision_id", event.decision_id),
+        ("decision_id", event.call.decision_id),
         ("verdict", told.outcome),
         ("policy_verdict", told.policy_verdict),
         ("policy", told.policy),

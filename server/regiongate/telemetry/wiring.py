@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 from regiongate.address import CLIENT_ADDRESS_METADATA, EnvoyMetadata, parse
 from regiongate.doctor.observation import MOST, Addresses, Observation, quantile
-from regiongate.extauthz.service import Event, Judged
+from regiongate.extauthz.judging import Judged
+from regiongate.extauthz.service import Event
 from regiongate.geo.ranges import is_private
 from regiongate.policy.decide import UNKNOWN_POLICY
 from regiongate.telemetry.privacy import Privacy
@@ -161,8 +162,8 @@ def _kind(text: str) -> str:
 
 
 def _seen(event: Event, judged: Judged) -> Seen:
-    check, key = judged.check, judged.known.key
-    client = judged.known.located.address
+    check, key = judged.check, judged.key
+    client = judged.located.address
     peer = str(parse(check.peer) or "")
     entries = b",".join(check.header(_FORWARDED_FOR))
     return Seen(
@@ -173,7 +174,7 @@ def _seen(event: Event, judged: Judged) -> Seen:
         entries=min(entries.count(b",") + 1, MOST_ENTRIES) if entries else 0,
         appended=bool(entries) and _stands_for(entries.rpartition(b",")[2], peer),
         forwarded=bool(check.header("forwarded")),
-        metadata=min(sum(name == _name(event) for name, _ in event.metadata), MOST_ENTRIES),
+        metadata=min(sum(name == _name(event) for name, _ in event.call.metadata), MOST_ENTRIES),
         key="malformed" if key.problem else "one" if key.presented else "none",
         refused_policy=event.told.reason == UNKNOWN_POLICY.reason,
         microseconds=round(event.seconds * 1e6),
@@ -188,7 +189,7 @@ def _stands_for(entry: bytes, peer: str) -> bool:
 
 def _name(event: Event) -> str:
     """Return the name of the client-address metadata."""
-    source = event.snapshot.address
+    source = event.call.snapshot.address
     return source.name if isinstance(source, EnvoyMetadata) else CLIENT_ADDRESS_METADATA
 
 

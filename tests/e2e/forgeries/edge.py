@@ -26,7 +26,8 @@ from demo.address import Tcp, Unix, reserved
 from demo.client import ask
 from demo.process import running
 from regiongate.documents import check, parse
-from regiongate.extauthz.service import Authorization, Snapshot
+from regiongate.extauthz.judging import Snapshot
+from regiongate.extauthz.service import Authorization
 from regiongate.runtime import engines
 from regiongate.runtime.config import Settings
 from regiongate.runtime.engines.handler import Handler

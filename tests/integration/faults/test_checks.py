@@ -18,7 +18,8 @@ from grpc import aio
 from prometheus_client.parser import text_string_to_metric_families
 
 from regiongate.extauthz.service import SERVICE, Authorization, Event
-from regiongate.runtime.engines import Engine, Handler, Server
+from regiongate.runtime.engines import Engine, Server
+from regiongate.runtime.engines.handler import Handler
 from regiongate.runtime.limits import Calls
 from regiongate.runtime.state import State
 from regiongate.telemetry.metrics import Tally

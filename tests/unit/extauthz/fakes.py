@@ -13,8 +13,9 @@ from typing import Any
 from regiongate._pb import ext_authz_pb2 as pb
 from regiongate.address import AddressSource, ClientAddress, Peer
 from regiongate.extauthz.evidence import Metadata
+from regiongate.extauthz.judging import Locator, Snapshot
 from regiongate.extauthz.remembered import Memory
-from regiongate.extauthz.service import Authorization, Event, Locator, Snapshot
+from regiongate.extauthz.service import Authorization, Event
 from regiongate.facts import Located, Source
 from regiongate.keys.digest import Digester
 from regiongate.keys.extraction import Extractor, FromHeader

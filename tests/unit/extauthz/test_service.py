@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from regiongate.address import ClientAddress, EnvoyMetadata
+from regiongate.extauthz.judging import request as request_facts
 from regiongate.extauthz.remembered import Memory
 from regiongate.extauthz.service import Authorization, Event
-from regiongate.extauthz.service import request as request_facts
 from regiongate.facts import Located, Source
 from regiongate.keys.record import KeyRecord, Profile, Status
 from regiongate.keys.stores.file import FileStore
@@ -321,7 +321,7 @@ def test_an_answer_stands_though_it_cannot_be_recorded(caplog: pytest.LogCapture
     """An exception would be an RPC error, and failure_mode_allow make an allow of it."""
 
     def fail(event: Event) -> None:
-        raise RuntimeError(f"no recording of {event.decision_id}")
+        raise RuntimeError(f"no recording of {event.call.decision_id}")
 
     snapshot = ours().snapshot
     failing = Authorization(lambda: snapshot, fail, lambda: NOW)
@@ -399,15 +399,15 @@ def test_decision_ids(data: bytes) -> None:
     """Header, body, metadata and event name one decision, and no two decisions share a name."""
     asked = ours()
     seen = [ids(asked.answer(data)) for _ in range(3)]
-    assert seen == [{event.decision_id} for event in asked.events]
+    assert seen == [{event.call.decision_id} for event in asked.events]
     assert len(set.union(*seen)) == 3
-    assert all(len(event.decision_id) == 32 for event in asked.events)
+    assert all(len(event.call.decision_id) == 32 for event in asked.events)
 
 
 def test_a_fault_has_a_decision_id_too() -> None:
     """Also what could not be judged can be found in the log."""
     asked = ours(locator=NoPlaces())
-    assert ids(asked.answer(check())) == {asked.events[0].decision_id}
+    assert ids(asked.answer(check())) == {asked.events[0].call.decision_id}
 
 
 # ------------------------------------------------------------------------------------- phases

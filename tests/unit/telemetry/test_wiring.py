@@ -11,7 +11,8 @@ import pytest
 
 from regiongate.address import AddressSource, EnvoyMetadata, ForwardedFor, NamedHeader
 from regiongate.doctor.observation import Observation
-from regiongate.extauthz.service import Authorization, Snapshot
+from regiongate.extauthz.judging import Snapshot
+from regiongate.extauthz.service import Authorization
 from regiongate.telemetry import privacy
 from regiongate.telemetry.wiring import CAPACITY, EACH_SECOND, Wiring
 from tests.unit.extauthz import fakes

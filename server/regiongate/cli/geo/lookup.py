@@ -16,7 +16,7 @@ from rich.table import Table
 from regiongate.address import ClientAddress
 from regiongate.cli import options
 from regiongate.cli.geo import telling
-from regiongate.extauthz.service import Locator
+from regiongate.extauthz.judging import Locator
 from regiongate.facts import Located
 from regiongate.geo import Database
 from regiongate.geo.finding import Finding, carries, find
