@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from demo.address import Tcp, reserved
+from demo.address import Address, Tcp, reserved
 from demo.database import obtain
 from demo.process import Process, running
 from demo.stack import serving
@@ -136,7 +136,7 @@ def configured(
     size: Size | None = None,
     *,
     engine: str = "auto",
-    listen: Sequence[Tcp] = (Tcp(0),),
+    listen: Sequence[Address] = (Tcp(0),),
 ) -> Path:
     """Write a configuration and all it names; return the path of regiongate.yaml.
 
@@ -188,47 +188,45 @@ def _import(lines: Path, url: str, size: Size) -> None:
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 ourselves
 
 
+def ports(count: int) -> list[Tcp]:
+    """Return ports that are free."""
+    with ExitStack() as reservations:
+        return [reservations.enter_context(reserved()) for _ in range(count)]
+
+
 @contextmanager
 def regiongate(
     folder: Path,
+    listen: Sequence[Address],
     size: Size | None = None,
     *,
     engine: str = "auto",
-    workers: int = 1,
     compiled: bool = False,
-) -> Iterator[tuple[Process, list[Tcp]]]:
+) -> Iterator[Process]:
     """Run RegionGate until the end of the with statement.
 
     Args:
         folder: for its files.
+        listen: where, each address a worker's.
         size: how much there is to know.
         engine: that serves.
-        workers: how many.
         compiled: from COMPILED.
-
-    Yields:
-        Its process, and the address of each worker.
     """
-    with ExitStack() as cleanup:
-        with ExitStack() as reservations:
-            listen = [reservations.enter_context(reserved()) for _ in range(workers)]
-        config = configured(folder, size, engine=engine, listen=listen)
-        command = [sys.executable, "-m", "regiongate", "serve", "--config", str(config)]
-        if compiled:
-            command = ["env", f"PYTHONPATH={COMPILED}", *command]
-        name = f"regiongate-{engine}-{workers}{'-compiled' * compiled}"
-        process = cleanup.enter_context(running(name, command, folder))
+    config = configured(folder, size, engine=engine, listen=listen)
+    command = [sys.executable, "-m", "regiongate", "serve", "--config", str(config)]
+    if compiled:
+        command = ["env", f"PYTHONPATH={COMPILED}", *command]
+    name = f"regiongate-{engine}-{len(listen)}{'-compiled' * compiled}"
+    with running(name, command, folder) as process:
         for address in listen:
             process.wait_until(partial(serving, address), "was not SERVING")
-        yield process, listen
+        yield process
 
 
 @contextmanager
-def floor(folder: Path, *, engine: str) -> Iterator[Tcp]:
-    """Run what allows everything, on the same engine, until the end of the with statement."""
-    with reserved() as address:
-        pass
+def floor(folder: Path, address: Address, *, engine: str) -> Iterator[None]:
+    """Run what allows everything, until the end of the with statement; see bench.floor."""
     command = [sys.executable, "-m", "bench.floor", engine, str(address)]
     with running(f"floor-{engine}", command, folder) as process:
         process.wait_until(lambda: serving(address), "was not SERVING")
-        yield address
+        yield

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from bench import load
-from bench.deployment import CLIENT, COMPILED, floor, question, regiongate
+from bench.deployment import CLIENT, COMPILED, floor, ports, question, regiongate
+from bench.floor import SERVICER
 from bench.load import GRPC, Load
 from bench.pairs import taking_turns
 from bench.report import Section
@@ -36,14 +37,19 @@ def measure(rounds: int = ROUNDS) -> Section:
     """Measure how many Checks a second each answers."""
     with tempfile.TemporaryDirectory(prefix="regiongate-") as folder, ExitStack() as running:
         things: dict[str, Callable[[], float]] = {}
+        place = Path(folder)
         for engine in ENGINES:
-            place = Path(folder)
-            allowing = running.enter_context(floor(place, engine=engine))
-            _, (gate,) = running.enter_context(regiongate(place, engine=engine))
+            allowing, gate = ports(2)
+            running.enter_context(floor(place, allowing, engine=engine))
+            running.enter_context(regiongate(place, [gate], engine=engine))
             for name, address in (("always allow", allowing), ("RegionGate", gate)):
                 things[f"{engine}: {name}"] = partial(checks(address).rate, REQUESTS[engine])
+        (servicer,) = ports(1)
+        running.enter_context(floor(place, servicer, engine=SERVICER))
+        things[SERVICER] = partial(checks(servicer).rate, REQUESTS["native"])
         if COMPILED.exists():
-            _, (gate,) = running.enter_context(regiongate(place, engine="native", compiled=True))
+            (gate,) = ports(1)
+            running.enter_context(regiongate(place, [gate], engine="native", compiled=True))
             things["native: RegionGate, compiled"] = partial(checks(gate).rate, REQUESTS["native"])
         rows = taking_turns(things, rounds=rounds)
     return Section(

@@ -1,6 +1,7 @@
 """What every figure is held against: a service that allows every Check without looking at it.
 
-`python -m bench.floor ENGINE HOST:PORT` serves it until SIGTERM.
+`python -m bench.floor ENGINE ADDRESS` serves it until SIGTERM: on one of our engines, or as anybody
+would write it with pygrpc-native, whose low-level API our native engine uses.
 """
 
 from __future__ import annotations
@@ -9,11 +10,17 @@ import asyncio
 import sys
 from typing import Any
 
+import grpc
+import pygrpc_native.aio
 import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from regiongate.extauthz import responses
 from regiongate.extauthz.responses import Told
+from regiongate.extauthz.service import METHOD, SERVICE
 from regiongate.runtime.engines import Server
+
+SERVICER = "pygrpc-native: always allow"
 
 ALLOWED = responses.allow(Told(outcome="allow", reason="otherwise")).render("0" * 32)
 
@@ -23,11 +30,35 @@ def allow(_data: bytes, _metadata: Any, _identity: Any) -> bytes:
     return ALLOWED
 
 
+class Servicer:
+    """The same as a servicer of grpc.aio's."""
+
+    async def Check(self, _request: bytes, _context: Any) -> bytes:  # noqa: N802 gRPC's name
+        """Answer a Check."""
+        return ALLOWED
+
+
 async def main() -> None:
     """Serve until the process is ended."""
-    server = Server("native" if sys.argv[1] == "native" else "grpcio", allow)
-    await server.start([sys.argv[2]])
+    engine, address = sys.argv[1:]
+    if engine == SERVICER:
+        await served(address)
+    else:
+        await Server("native" if engine == "native" else "grpcio", allow).start([address])
     await asyncio.Event().wait()
+
+
+async def served(address: str) -> None:
+    """Serve the servicer."""
+    server = pygrpc_native.aio.server()
+    methods = {METHOD: grpc.unary_unary_rpc_method_handler(Servicer().Check)}
+    server.add_registered_method_handlers(SERVICE, methods)
+    healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # defined conditionally
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    server.add_insecure_port(address)
+    await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
+    await healthy.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    await server.start()
 
 
 if __name__ == "__main__":

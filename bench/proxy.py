@@ -10,7 +10,7 @@ import copy
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,11 +18,11 @@ from typing import Any
 
 import yaml
 
-from bench.deployment import CLIENT, COMPILED, HEADERS, floor, key, regiongate
+from bench.deployment import CLIENT, COMPILED, HEADERS, floor, key, ports, regiongate
 from bench.load import Load, percentile
 from bench.pairs import Turns, taking_turns
 from bench.report import Section
-from demo.address import Tcp, reserved
+from demo.address import Address, Tcp, Unix, reserved
 from demo.bootstrap import PATIENCE, SHIPPED
 from demo.client import ask
 from demo.process import running
@@ -37,7 +37,7 @@ SECONDS = 4
 
 
 @contextmanager
-def envoy(folder: Path, services: Mapping[str, list[Tcp]]) -> Iterator[dict[str, Load]]:
+def envoy(folder: Path, services: Mapping[str, Sequence[Address]]) -> Iterator[dict[str, Load]]:
     """Run an Envoy with a listener for each service, and one that asks nobody.
 
     Args:
@@ -129,16 +129,21 @@ def _added(taken: Mapping[str, list[list[float]]], part: int, goal: str, when: s
 def _everything() -> Iterator[dict[str, Load]]:
     """Run RegionGate and the floor on each engine, and an Envoy before them."""
     with tempfile.TemporaryDirectory(prefix="regiongate-") as folder, ExitStack() as cleanup:
-        services: dict[str, list[Tcp]] = {}
+        place = Path(folder)
+        services: dict[str, list[Address]] = {}
         for engine in ("native", "grpcio"):
-            allowing = cleanup.enter_context(floor(Path(folder), engine=engine))
-            _, gates = cleanup.enter_context(regiongate(Path(folder), engine=engine))
-            services[f"{engine}: always allow"] = [allowing]
-            services[f"{engine}: RegionGate"] = gates
+            allowing, gate = ports(2)
+            cleanup.enter_context(floor(place, allowing, engine=engine))
+            cleanup.enter_context(regiongate(place, [gate], engine=engine))
+            services |= {f"{engine}: always allow": [allowing], f"{engine}: RegionGate": [gate]}
         if COMPILED.exists():
-            compiled = regiongate(Path(folder), engine="native", compiled=True)
-            _, services["native: RegionGate, compiled"] = cleanup.enter_context(compiled)
-        yield cleanup.enter_context(envoy(Path(folder), services))
+            (gate,) = ports(1)
+            cleanup.enter_context(regiongate(place, [gate], engine="native", compiled=True))
+            services["native: RegionGate, compiled"] = [gate]
+            socket = Unix(place / "regiongate.sock")
+            cleanup.enter_context(regiongate(place, [socket], engine="native", compiled=True))
+            services["native: RegionGate, compiled, Unix socket"] = [socket]
+        yield cleanup.enter_context(envoy(place, services))
 
 
 def _requests(port: Tcp) -> Load:
@@ -151,7 +156,7 @@ def _requests(port: Tcp) -> Load:
 
 
 def _bootstrap(
-    admin: Tcp, ports: Mapping[str, Tcp], services: Mapping[str, list[Tcp]]
+    admin: Tcp, ports: Mapping[str, Tcp], services: Mapping[str, Sequence[Address]]
 ) -> dict[str, Any]:
     shipped = yaml.safe_load(SHIPPED.read_text())
     shipped["admin"]["address"] = admin.for_envoy()
@@ -185,7 +190,7 @@ def _listener(shipped: dict[str, Any], name: str, port: Tcp, *, asks: bool) -> d
     return listener
 
 
-def _cluster(shipped: dict[str, Any], name: str, endpoints: list[Tcp]) -> dict[str, Any]:
+def _cluster(shipped: dict[str, Any], name: str, endpoints: Sequence[Address]) -> dict[str, Any]:
     cluster = copy.deepcopy(shipped)
     found = [{"endpoint": {"address": one.for_envoy()}} for one in endpoints]
     named = cluster["name"] = _authority(name)

@@ -7,11 +7,10 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from bench.deployment import regiongate
+from bench.deployment import ports, regiongate
 from bench.pairs import taking_turns
 from bench.proxy import REQUESTS, envoy
 from bench.report import Section
-from demo.address import Tcp
 
 WORKERS = (1, 2, 4)
 ROUNDS = 7
@@ -20,10 +19,9 @@ ROUNDS = 7
 def measure(rounds: int = ROUNDS) -> Section:
     """Measure how many requests a second pass with so many workers."""
     with tempfile.TemporaryDirectory(prefix="regiongate-") as folder, ExitStack() as cleanup:
-        services: dict[str, list[Tcp]] = {}
-        for workers in WORKERS:
-            running = regiongate(Path(folder), engine="native", workers=workers)
-            _, services[_named(workers)] = cleanup.enter_context(running)
+        services = {_named(workers): ports(workers) for workers in WORKERS}
+        for listen in services.values():
+            cleanup.enter_context(regiongate(Path(folder), listen, engine="native"))
         loads = cleanup.enter_context(envoy(Path(folder), services))
         things = {name: partial(loads[name].rate, REQUESTS) for name in services}
         rows = taking_turns(things, rounds=rounds)

@@ -2,17 +2,20 @@
 
 What waits for an answer does not hold up what is sent next, and a request's time counts from the
 moment at which it was due: a service that stalls is not let off (coordinated omission). h2load
-sends what is due in the last ten milliseconds at once, and so measures its own bursts.
+sends what is due in the last ten milliseconds at once, and so measures its own bursts. Plain
+sockets, and one system call for each step: what the generator needs of the processor, the service
+lacks.
 
 `python -m bench.steady URL RATE SECONDS < headers.json` prints the seconds of each request as JSON.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import selectors
+import select
+import socket
 import sys
+import time
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,50 +24,13 @@ CONNECTIONS: Final = 64
 """Requests that may be under way; one more waits, and that counts as well."""
 FIRST: Final = 0.5
 """Seconds at the start that are not counted."""
+PATIENCE: Final = 10.0
+"""Seconds without an answer, after which there will be none."""
+OK: Final = b"HTTP/1.1 200 "
 END: Final = b"\r\n\r\n"
 
 
-class Connection(asyncio.Protocol):
-    """One connection of HTTP/1.1, which asks one thing at a time.
-
-    Args:
-        free: where it waits for something to ask.
-        taken: takes the seconds of each request.
-    """
-
-    def __init__(self, free: asyncio.LifoQueue[Connection], taken: list[float]) -> None:
-        self._free = free
-        self._taken = taken
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._due = 0.0
-        self._read = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._free.put_nowait(self)
-
-    def ask(self, request: bytes, due: float) -> None:
-        """Send a request that was due at a moment."""
-        assert self._transport is not None
-        self._due = due
-        self._transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        """Take note of an answer, which has no body."""
-        self._read += data
-        if not self._read.endswith(END):
-            return
-        if not self._read.startswith(b"HTTP/1.1 200 "):
-            raise ValueError(f"expected an answer of 200 (got {self._read[:200]!r})")
-        self._taken.append(self._loop.time() - self._due)
-        self._read = b""
-        self._free.put_nowait(self)
-
-
-async def steady(url: str, headers: Mapping[str, str], rate: float, seconds: float) -> list[float]:
+def steady(url: str, headers: Mapping[str, str], rate: float, seconds: float) -> list[float]:
     """Send requests at an even rate; return the seconds that each took.
 
     Args:
@@ -72,40 +38,58 @@ async def steady(url: str, headers: Mapping[str, str], rate: float, seconds: flo
         headers: beside Host.
         rate: requests a second.
         seconds: how long they are counted.
+
+    Raises:
+        ValueError: an answer was not 200, or had a body.
+        TimeoutError: there was none.
     """
-    loop, taken = asyncio.get_running_loop(), list[float]()
-    free = asyncio.LifoQueue[Connection]()
     parts = urlsplit(url)
-    address = str(parts.hostname), int(parts.port or 80)
-    for _ in range(CONNECTIONS):
-        await loop.create_connection(lambda: Connection(free, taken), *address)
     lines = [f"GET {parts.path} HTTP/1.1", f"host: {parts.netloc}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     request = "\r\n".join(lines).encode() + END
-    start, first = loop.time(), round(rate * FIRST)
-    for number in range(first + round(rate * seconds)):
-        due = start + number / rate
-        if (early := due - loop.time()) > 0:
-            await asyncio.sleep(early)
-        (await free.get()).ask(request, due)
-        if number == first:
-            taken.clear()
-    for _ in range(CONNECTIONS):
-        await free.get()
+    free = [_connected(str(parts.hostname), int(parts.port or 80)) for _ in range(CONNECTIONS)]
+    under_way: dict[socket.socket, float] = {}
+    taken: list[float] = []
+    first = round(rate * FIRST)
+    number, last = 0, first + round(rate * seconds)
+    start = time.perf_counter()
+    while number < last or under_way:
+        while free and number < last and (due := start + number / rate) <= time.perf_counter():
+            connection = free.pop()
+            connection.sendall(request)
+            # The first ones are asked, and not counted.
+            under_way[connection] = due if number >= first else 0.0
+            number += 1
+        more = free and number < last
+        early = max(0.0, start + number / rate - time.perf_counter()) if more else PATIENCE
+        ready, _, _ = select.select([*under_way], (), (), early)
+        if not ready and not more:
+            raise TimeoutError(f"{url}: expected an answer within {PATIENCE:g} s")
+        for connection in ready:
+            _require_ok(connection.recv(65536))
+            due = under_way.pop(connection)
+            if due:
+                taken.append(time.perf_counter() - due)
+            free.append(connection)
     return taken
+
+
+def _connected(host: str, port: int) -> socket.socket:
+    connection = socket.create_connection((host, port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def _require_ok(answer: bytes) -> None:
+    # So short an answer comes in one piece.
+    if not answer.startswith(OK) or not answer.endswith(END):
+        raise ValueError(f"expected an answer of 200 without a body (got {answer[:200]!r})")
 
 
 def main() -> None:
     """Send, and print."""
     url, rate, seconds = sys.argv[1:]
-    headers = json.load(sys.stdin)
-
-    def loop() -> asyncio.AbstractEventLoop:
-        # The other selectors wait for whole milliseconds.
-        return asyncio.SelectorEventLoop(selectors.SelectSelector())
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        json.dump(runner.run(steady(url, headers, float(rate), float(seconds))), sys.stdout)
+    json.dump(steady(url, json.load(sys.stdin), float(rate), float(seconds)), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import grpc
@@ -28,7 +29,7 @@ from regiongate.runtime.engines.handler import Handler, Identity
 from regiongate.runtime.sockets import BindError
 from regiongate.runtime.state import State
 from tests.integration.deployment import FRANCE, GERMANY, deploy, question, read, settings
-from tests.integration.process import NO_PROXY
+from tests.integration.process import NO_PROXY, PATIENCE
 
 ENGINES: tuple[Engine, ...] = ("native", "grpcio")
 OPTIONS = [*NO_PROXY, ("grpc.max_send_message_length", -1)]
@@ -183,6 +184,120 @@ async def test_calls_under_way_are_finished(engine: Engine, wanted: str) -> None
         assert await answer == b"slow"
         await ending
     await server.stop(0)
+
+
+async def test_a_handler_that_fails_fails_its_call_and_no_other(
+    engine: Engine, wanted: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it fails at once or later: the call gets an error, and the next one an answer."""
+
+    async def later() -> bytes:
+        raise ValueError("later")
+
+    def failing(data: bytes, _: Metadata, __: Identity) -> bytes | Awaitable[bytes]:
+        if data == b"later":
+            return later()
+        if data == b"now":
+            raise ValueError("now")
+        return data
+
+    server = Server(engine, failing)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        for asked in (b"now", b"later"):
+            with pytest.raises(aio.AioRpcError) as error:
+                await call(channel)(asked)
+            assert error.value.code() is grpc.StatusCode.UNKNOWN
+            assert await call(channel)(b"next") == b"next"
+    await server.stop(0)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+async def test_a_call_that_is_given_up_is_cancelled(engine: Engine, wanted: str) -> None:
+    """What was done for it ends with it, and calls after it are answered."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow(data: bytes) -> bytes:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return data
+
+    def sometimes_slow(data: bytes, _: Metadata, __: Identity) -> bytes | Awaitable[bytes]:
+        return slow(data) if data == b"slow" else data
+
+    server = Server(engine, sometimes_slow)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        given_up = call(channel)(b"slow")
+        await begun.wait()
+        given_up.cancel()
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+        assert await call(channel)(b"next") == b"next"
+    await server.stop(0)
+
+
+async def test_calls_are_answered_after_any_pause(engine: Engine, wanted: str) -> None:
+    """However long nobody called, in the midst of calls or not, the next call is answered."""
+    server = Server(engine, echo)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        for pause in (0, 0.001, 0.015, 0.1, 0.001, 0.3, 0):
+            await asyncio.sleep(pause)
+            assert await call(channel)(b"again") == b"again"
+    await server.stop(0)
+
+
+async def test_other_work_goes_on_while_calls_come(engine: Engine, wanted: str) -> None:
+    """Calls without end keep nothing else in the event loop waiting."""
+    server = Server(engine, echo)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+
+        async def without_end() -> None:
+            while True:
+                assert await call(channel)(b"again") == b"again"
+
+        calling = [asyncio.create_task(without_end()) for _ in range(20)]
+        for _ in range(20):
+            await asyncio.wait_for(asyncio.sleep(0.01), PATIENCE)
+        for one in calling:
+            one.cancel()
+        await asyncio.wait(calling)
+    await server.stop(0)
+
+
+async def test_a_call_that_has_expired_is_not_judged(wanted: str) -> None:
+    """With more calls than can be answered, those whose caller has gone cost the others nothing."""
+    judged: list[bytes] = []
+
+    def busy(data: bytes, _: Metadata, __: Identity) -> bytes:
+        judged.append(data)
+        if data == b"long":
+            time.sleep(0.3)
+        return data
+
+    server, loop = Server("native", busy), asyncio.get_running_loop()
+    (bound,) = await server.start([wanted])
+
+    def ask() -> bytes:
+        # In a thread of its own, as the event loop is what is busy.
+        with grpc.insecure_channel(bound, options=OPTIONS) as channel:
+            check = channel.unary_unary(f"/{SERVICE}/{METHOD}", bytes, bytes)
+            assert check(b"first") == b"first"
+            long = check.future(b"long")
+            with pytest.raises(grpc.RpcError) as error:
+                check(b"expired", timeout=0.1)
+            assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert long.result() == b"long"
+            last: bytes = check(b"last")
+            return last
+
+    assert await loop.run_in_executor(None, ask) == b"last"
+    await server.stop(0)
+    assert judged == [b"first", b"long", b"last"]
 
 
 async def test_an_unknown_method_is_unimplemented(channel: aio.Channel) -> None:

@@ -24,9 +24,10 @@ import grpc
 from grpc import aio
 from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 
+from regiongate.extauthz.evidence import Metadata
 from regiongate.runtime.engines.handler import Handler, RefusedError
 
-BATCH: Final = 16
+BATCH: Final = 8
 """Calls that are answered together. The first of them waits for the last."""
 
 LINGER: Final = 1
@@ -35,8 +36,9 @@ LINGER: Final = 1
 QUIET: Final = 20
 """Times that it does so in vain before the thread waits in its stead."""
 
-IO_THREADS: Final = 2
-"""Threads that do HTTP/2."""
+IO_THREADS: Final = 1
+"""Threads that do HTTP/2: one keeps up with the one that runs Python, and the fewer threads there
+are, the fewer have to be woken for a call."""
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -139,44 +141,54 @@ class NativeServer:
 
     def _take(self, events: Sequence[tuple[Any, ...]]) -> None:
         """Answer calls, and see to it that the next ones are waited for."""
-        if events:
-            self._quiet = 0
-            self._answer(events)
-        else:
-            self._quiet += 1
+        self._quiet = 0 if events else self._quiet + 1
         if self._quiet < QUIET:
             self._loop.call_soon(self._take_more)
         else:
             self._quiet = 0
             self._is_quiet.release()
+        self._answer(events)
 
     # ------------------------------------------------------------------------- answering
 
     def _answer(self, events: Sequence[tuple[Any, ...]]) -> None:
-        answered = []
+        answered: list[tuple[int, bytes]] = []
         for kind, call, method, data, _, details in events:
             if kind == EVENT_CANCEL:
-                if call in self._waiting:
-                    self._waiting[call].cancel()
-            elif self._stopping:
-                self._fail(call, grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
-            else:
-                try:
-                    answer = (
-                        self._others[method - 1](data)
-                        if method
-                        else self._handler(data, details[0], _nobody)
-                    )
-                except Exception as error:  # noqa: BLE001 other calls are to be answered
-                    self._break(call, error)
-                    continue
-                if isinstance(answer, bytes):
-                    answered.append((call, answer))
-                else:
-                    self._await(call, answer)
-        respond = self._front.respond
+                self._cancel(call)
+                continue
+            metadata, _, seconds = details
+            if seconds is not None and seconds <= 0:
+                # The caller has gone: at more calls than can be answered, the others come first.
+                continue
+            answer = self._answered(call, method, data, metadata)
+            if answer is not None:
+                answered.append((call, answer))
         for call, answer in answered:
-            respond(call, answer)
+            self._front.respond(call, answer)
+
+    def _answered(self, call: int, method: int, data: bytes, metadata: Metadata) -> bytes | None:
+        """Return the answer to a call; None where it is waited for, or there is none."""
+        if self._stopping:
+            self._fail(call, grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+            return None
+        try:
+            if method:
+                answer: bytes | Awaitable[bytes] = self._others[method - 1](data)
+            else:
+                answer = self._handler(data, metadata, _nobody)
+        except Exception as error:  # noqa: BLE001 other calls are to be answered
+            self._break(call, error)
+            return None
+        if isinstance(answer, bytes):
+            return answer
+        self._await(call, answer)
+        return None
+
+    def _cancel(self, call: int) -> None:
+        """Give up a call whose caller has gone."""
+        if call in self._waiting:
+            self._waiting[call].cancel()
 
     def _await(self, call: int, answer: Awaitable[bytes]) -> None:
         future = asyncio.ensure_future(answer)
