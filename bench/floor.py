@@ -41,24 +41,29 @@ class Servicer:
 async def main() -> None:
     """Serve until the process is ended."""
     engine, address = sys.argv[1:]
-    if engine == SERVICER:
-        await served(address)
-    else:
-        await Server("native" if engine == "native" else "grpcio", allow).start([address])
+    # A server that nobody holds is gone.
+    _held = await (served(address) if engine == SERVICER else handled(engine, address))
     await asyncio.Event().wait()
 
 
-async def served(address: str) -> None:
-    """Serve the servicer."""
-    server = pygrpc_native.aio.server()
+async def handled(engine: str, address: str) -> Server:
+    """Serve the handler on an engine of ours."""
+    server = Server("native" if engine == "native" else "grpcio", allow)
+    await server.start([address])
+    return server
+
+
+async def served(address: str) -> grpc.aio.Server:
+    """Serve the servicer, and tell that it is healthy."""
+    server: grpc.aio.Server = pygrpc_native.aio.server()
     methods = {METHOD: grpc.unary_unary_rpc_method_handler(Servicer().Check)}
-    server.add_registered_method_handlers(SERVICE, methods)
+    server.add_registered_method_handlers(SERVICE, methods)  # type: ignore[attr-defined]  # newer than the stubs
     healthy = health.aio.HealthServicer()  # type: ignore[attr-defined]  # defined conditionally
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    server.add_insecure_port(address)
-    await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
     await healthy.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    server.add_insecure_port(address)
     await server.start()
+    return server
 
 
 if __name__ == "__main__":
