@@ -31,6 +31,11 @@ _LONGEST_NUMBER: Final = 300
 _DEEPEST: Final = 100
 """Levels of nesting; no file of ours has ten."""
 
+_NOT_SO_DEEP: Final = f"expected at most {_DEEPEST} levels of nesting"
+
+_LIBYAMLS_DEEPEST: Final = "exceeded maximum nesting depth"
+"""What libyaml says of a thousand levels, from 0.2.6 on, as it reads ahead of where we count."""
+
 _MOST_REPEATED: Final = 100_000
 """Values that aliases may stand for in all; each costs what it would cost written out."""
 
@@ -136,6 +141,8 @@ def parse(name: str, text: str, *, octal: bool = False) -> Document:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         expected = f"expected YAML ({error.problem}){_unquoted(text, line)}"
+        if error.problem == _LIBYAMLS_DEEPEST:
+            expected = _NOT_SO_DEEP
         raise DocumentError([Problem(name, line, "", expected)]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -188,8 +195,7 @@ def _too_deep(name: str, text: str) -> bool:
             depth -= 1
         if depth > _DEEPEST:
             line = event.start_mark.line + 1 if event.start_mark else 1
-            expected = f"expected at most {_DEEPEST} levels of nesting"
-            raise DocumentError([Problem(name, line, "", expected)])
+            raise DocumentError([Problem(name, line, "", _NOT_SO_DEEP)])
     return False
 
 

@@ -7,6 +7,7 @@ import secrets
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
@@ -271,11 +272,12 @@ async def test_other_work_goes_on_while_calls_come(engine: Engine, wanted: str) 
 
 async def test_a_call_that_has_expired_is_not_judged(wanted: str) -> None:
     """With more calls than can be answered, those whose caller has gone cost the others nothing."""
-    judged: list[bytes] = []
+    judged, begun = list[bytes](), threading.Event()
 
     def busy(data: bytes, _: Metadata, __: Identity) -> bytes:
         judged.append(data)
         if data == b"long":
+            begun.set()
             time.sleep(0.3)
         return data
 
@@ -288,6 +290,7 @@ async def test_a_call_that_has_expired_is_not_judged(wanted: str) -> None:
             check = channel.unary_unary(f"/{SERVICE}/{METHOD}", bytes, bytes)
             assert check(b"first") == b"first"
             long = check.future(b"long")
+            assert begun.wait(PATIENCE)
             with pytest.raises(grpc.RpcError) as error:
                 check(b"expired", timeout=0.1)
             assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
