@@ -300,7 +300,7 @@ async def test_a_call_that_has_expired_is_not_judged(wanted: str) -> None:
 
     assert await loop.run_in_executor(None, ask) == b"last"
     await server.stop(0)
-    assert judged == [b"first", b"long", b"last"]
+    assert (judged, server.expired) == ([b"first", b"long", b"last"], 1)
 
 
 async def test_an_unknown_method_is_unimplemented(channel: aio.Channel) -> None:

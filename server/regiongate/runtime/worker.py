@@ -140,6 +140,7 @@ class Worker:
         self._count_log()
         self._count_keys()
         self._count_undecodable()
+        self._tally.family(metrics.LIMITED)["expired",] = [self._server.expired]
         return Report(
             worker=self._post.worker,
             pid=os.getpid(),

@@ -60,9 +60,7 @@ CONDITIONS: Final = Family(
     "Conditions that failed while they were evaluated.",
     ("policy", "rule"),
 )
-LIMITED: Final = Family(
-    "regiongate_limited_checks", "Checks answered without being judged.", ("limit",)
-)
+LIMITED: Final = Family("regiongate_limited_checks", "Checks that were not judged.", ("limit",))
 LOG_LINES: Final = Family(
     "regiongate_decision_log_lines",
     "Decisions by what became of them: written, dropped, or left out by sampling.",
@@ -114,7 +112,9 @@ BUILD: Final = Family(
     "regiongate_build_info", "What is running; always 1.", ("version", "python", "engine")
 )
 UP: Final = Family("regiongate_worker_up", "Whether a worker answers Checks.", ("worker",))
-IN_FLIGHT: Final = Family("regiongate_checks_in_flight", "Checks being answered.", ("worker",))
+IN_FLIGHT: Final = Family(
+    "regiongate_checks_in_flight", "Checks that wait for the key store.", ("worker",)
+)
 POLICY: Final = Family(
     "regiongate_policy_info", "The policy in force in a worker; always 1.", ("worker", "digest")
 )

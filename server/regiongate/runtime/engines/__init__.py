@@ -11,7 +11,7 @@ import importlib.util
 import logging
 import tempfile
 from collections.abc import Sequence
-from typing import Any, Final, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol
 
 import grpc
 from grpc import aio
@@ -22,6 +22,9 @@ from regiongate.extauthz.service import METHOD, SERVICE
 from regiongate.runtime.engines.described import described
 from regiongate.runtime.engines.handler import Handler, RefusedError
 from regiongate.runtime.sockets import BindError, ensure_free, permissions
+
+if TYPE_CHECKING:
+    from regiongate.runtime.engines.native import NativeServer
 
 Engine = Literal["native", "grpcio"]
 
@@ -93,6 +96,12 @@ class Server:
         self._socket_mode = socket_mode
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # defined conditionally
         self._servers: list[_Listening] = []
+        self._native_servers: list[NativeServer] = []
+
+    @property
+    def expired(self) -> int:
+        """How many calls were not answered, as their callers had gone before their turn came."""
+        return sum(one.expired for one in self._native_servers)
 
     async def start(self, addresses: Sequence[str]) -> list[str]:
         """Listen and serve.
@@ -150,9 +159,9 @@ class Server:
         return server, server.add_secure_port(address, self._credentials)
 
     def _native(self, address: str) -> tuple[_Listening, int]:
-        from regiongate.runtime.engines.native import NativeServer  # noqa: PLC0415 see `choose`
+        from regiongate.runtime.engines import native  # noqa: PLC0415 optional, see `choose`
 
-        server = NativeServer(
+        server = native.NativeServer(
             f"/{SERVICE}/{METHOD}",
             self._handler,
             {f"/{health.SERVICE_NAME}/Check": self._check_health},
@@ -163,7 +172,9 @@ class Server:
                 "keepalive_permit_without_calls": True,
             },
         )
-        return server, server.add_insecure_port(address)
+        port = server.add_insecure_port(address)
+        self._native_servers.append(server)
+        return server, port
 
     def _made(self) -> aio.Server:
         """Make a grpcio server of all but Checks."""

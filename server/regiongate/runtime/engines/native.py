@@ -52,6 +52,9 @@ class NativeServer:
         others: answers those by their paths; they are few and far between.
         behind: serves every other method; None where there is nothing else.
         options: of the front; see NativeGrpcFront.
+
+    Attributes:
+        expired: calls that were not answered, as their callers had gone before their turn came.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class NativeServer:
         self._folder: Path | None = None
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._stopping = False
+        self.expired = 0
         self._quiet = 0
         self._is_quiet = threading.Semaphore(0)
 
@@ -159,7 +163,8 @@ class NativeServer:
                 continue
             metadata, _, seconds = details
             if seconds is not None and seconds <= 0:
-                # The caller has gone: at more calls than can be answered, the others come first.
+                # At more calls than can be answered, those whose caller still waits come first.
+                self.expired += 1
                 continue
             answer = self._answered(call, method, data, metadata)
             if answer is not None:
