@@ -109,20 +109,24 @@ def _added(taken: Mapping[str, list[list[float]]], part: int, goal: str, when: s
         name: Turns(tuple(percentile(turn, part) for turn in turns[1:]))
         for name, turns in taken.items()
     }
-    more = [
-        a - b for a, b in zip(rows["native: RegionGate"].figures, rows[ALONE].figures, strict=True)
-    ]
-    added = Turns(tuple(more))
-    median, low, high = (1e3 * seconds for seconds in (added.median, *added.spread))
-    said = f"RegionGate adds {median:.2f} ms ({low:.2f} to {high:.2f}) to {ALONE}, turn by turn"
     return Section(
         title=f"What {part} of 100 requests take less than, {when}",
         unit="ms",
         floor=ALONE,
         rows=rows,
         goals={"native: RegionGate": f"{goal} more than {ALONE}"},
-        notes=[said, "bench.steady sends them, in a process of its own beside Envoy and the rest."],
+        notes=[
+            *(_more(name, rows[name], rows[ALONE]) for name in rows if name != ALONE),
+            "bench.steady sends them, in a process of its own beside Envoy and the rest.",
+        ],
     )
+
+
+def _more(name: str, row: Turns, alone: Turns) -> str:
+    """Say how much longer than without it a request waits, turn by turn."""
+    added = Turns(tuple(a - b for a, b in zip(row.figures, alone.figures, strict=True)))
+    median, low, high = (1e3 * seconds for seconds in (added.median, *added.spread))
+    return f"{name}: {median:.2f} ms more ({low:.2f} to {high:.2f})"
 
 
 @contextmanager
