@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from regiongate.keys.entries import EvidenceModel, KeyModel
+import orjson
+
+from regiongate.keys.entries import Entry, EvidenceModel, KeyModel
 from regiongate.keys.record import Status
 from regiongate.keys.register import Note
 from regiongate.keys.strikes import Tally
@@ -13,6 +15,18 @@ from regiongate.keys.strikes import Tally
 
 class Refused(Exception):  # noqa: N818 an outcome that is expected, not a fault
     """A status that may not follow the one there is."""
+
+
+def brings_back(before: bytes | str, entry: Entry) -> bool:
+    """Say whether an entry in place of another would bring back a key that is revoked for good.
+
+    Args:
+        before: the entry that is there, as a store keeps it.
+        entry: the new one.
+    """
+    if not isinstance(entry, KeyModel) or entry.status is Status.REVOKED:
+        return False
+    return bool(orjson.loads(before).get("status") == Status.REVOKED)
 
 
 def setting(status: Status, note: Note) -> Callable[[KeyModel], KeyModel]:

@@ -320,6 +320,21 @@ def test_an_import_may_replace(register: Register) -> None:
     assert [one.kind for one in register.history("a")] == [Kind.KEY, Kind.KEY]
 
 
+def test_an_import_brings_no_revoked_key_back(register: Register) -> None:
+    """Revoking is for good, whatever an older export says; one that says so too is as before."""
+    register.commit([adding("a", key("a", status="revoked")), adding("b", key("b"))], NOTE)
+    lines = [*numbered("a", plan="gold"), Numbered(2, "b", key("b", status="revoked"))]
+    assert imported(register, lines, replace=True, finish=False) == [
+        (1, "a: expected status revoked, which is for good")
+    ]
+    assert imported(register, lines[1:], replace=True) == []
+    gold = Numbered(1, "a", key("a", status="revoked", plan="gold"))
+    assert imported(register, [gold], replace=True) == []
+    kept = {one.id: one for one in (entries.read(it, KeyModel) for it in register.every_key())}
+    assert {name: one.status for name, one in kept.items()} == {"a": "revoked", "b": "revoked"}
+    assert kept["a"].plan == "gold"
+
+
 def test_an_import_counts_what_becomes_of_entries(register: Register) -> None:
     """What was not there, was another, and was the same; what cannot be added is none of these."""
     added(register, "a", "b")

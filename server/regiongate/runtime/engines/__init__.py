@@ -144,8 +144,9 @@ class Server:
             with permissions(self._socket_mode):
                 listen = self._native if self._engine == "native" else self._grpcio
                 server, port = listen(address)
-        except RuntimeError:
-            raise BindError(f"{address}: expected a free address to listen on") from None
+        except RuntimeError as error:
+            # It was free a moment ago.
+            raise BindError(f"{address}: expected an address to listen on ({error})") from None
         self._servers.append(server)
         if address.startswith("unix:"):
             return address

@@ -353,5 +353,6 @@ def _why(change: Change, why: str) -> str:
         "organisation": f"expected an organisation that is there (got {org})",
         "digest": "expected a digest that no other key has, and another one has it",
         "members": "expected an organisation without keys",
+        "revoked": "expected status revoked, which is for good",
     }
     return f"{change.id}: {said[why]}"

@@ -181,7 +181,10 @@ for i, c in ipairs(told.changes) do
   c.revision = 0
   local why = misfit(c, old, {{}})
   if why == 'new' and told.replace then
-    why = old.revision == told.number and 'twice' or old.entry == c.entry and 'same' or 'there'
+    local function is_revoked(entry) return cjson.decode(entry).status == 'revoked' end
+    why = old.revision == told.number and 'twice' or old.entry == c.entry and 'same'
+      or c.kind == 'key' and is_revoked(old.entry) and not is_revoked(c.entry) and 'revoked'
+      or 'there'
   end
   if why then
     refused[#refused + 1] = {{i, why, old.revision}}

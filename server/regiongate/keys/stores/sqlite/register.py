@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-from regiongate.keys import entries
+from regiongate.keys import entries, status
 from regiongate.keys.digest import split
 from regiongate.keys.entries import AnyEntry, Entry, EntryError, KeyModel, OrganisationModel
 from regiongate.keys.register import (
@@ -319,6 +319,8 @@ class SqliteLoading:
             self._unchanged.add((table, one.id))
             self.became[Became.UNCHANGED] += 1
             return ""
+        if there and status.brings_back(there[1], one.entry):
+            return f"{one.id}: expected status revoked, which is for good"
         try:
             if there:
                 self._register._replace(one, there[0], self._note)
