@@ -133,7 +133,9 @@ def _announce(reports: Sequence[Report], shown: str) -> None:
     for one in info["databases"]:
         kind = printable(one["type"])
         _LOG.info("database %s: %s of %s", *(one["file"], kind, one["built"][:10]))
-    _LOG.info("keys %s, version %s", keys["store"], keys["version"][:12] or "none")
+    # A store that is followed says its version once it has answered.
+    version = f", version {keys['version'][:12]}" if keys["version"] else ""
+    _LOG.info("keys %s%s", keys["store"], version)
     _LOG.info("admin %s, decision log %s, TLS %s", shown, info["decision_log"], info["tls"])
 
 
