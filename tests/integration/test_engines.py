@@ -187,6 +187,45 @@ async def test_calls_under_way_are_finished(engine: Engine, wanted: str) -> None
     await server.stop(0)
 
 
+async def test_while_it_waits_for_the_last_call_others_are_answered(wanted: str) -> None:
+    """Nothing but its health can tell a client of the native engine's to go elsewhere."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> bytes:
+        begun.set()
+        await go_on.wait()
+        return b"slow"
+
+    def sometimes_slow(data: bytes, _: Metadata, __: Identity) -> bytes | Awaitable[bytes]:
+        return slow() if data == b"slow" else data
+
+    server = Server("native", sometimes_slow)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        answer = asyncio.ensure_future(call(channel)(b"slow"))
+        await begun.wait()
+        stopping = asyncio.create_task(server.stop(PATIENCE))
+        await asyncio.sleep(0.1)
+        assert await call(channel)(b"another") == b"another"
+        go_on.set()
+        assert await answer == b"slow"
+        await stopping
+
+
+async def test_who_watches_its_health_does_not_hold_up_a_stop(engine: Engine, wanted: str) -> None:
+    """Once it was told, the watching ends with the server, or after its grace."""
+    server = Server(engine, echo)
+    (bound,) = await server.start([wanted])
+    async with aio.insecure_channel(bound, options=OPTIONS) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        watched = health.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+        await watched.read()
+        started = time.monotonic()
+        await server.stop(PATIENCE if engine == "native" else 0.1)
+        assert time.monotonic() - started < 2
+        watched.cancel()
+
+
 async def test_a_handler_that_fails_fails_its_call_and_no_other(
     engine: Engine, wanted: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -406,20 +445,34 @@ async def test_a_socket_left_behind_is_replaced(engine: Engine, tmp_path: Path) 
     await server.stop(0)
 
 
+@pytest.mark.parametrize("there", [False, True])
 async def test_a_read_only_root_costs_reflection_at_most(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
 ) -> None:
-    """No folder for temporary files is no reason not to serve Checks and health."""
+    """No folder for temporary files, or a deep one, is no reason not to serve Checks and health."""
 
     def nowhere() -> str:
         raise FileNotFoundError("No usable temporary directory found")
 
-    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    if there:
+        # The path of a socket in it would be longer than one may be.
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: str(_deep(tmp_path)))
+    else:
+        monkeypatch.setattr(tempfile, "gettempdir", nowhere)
     server = Server(engine, echo)
     (bound,) = await server.start(["127.0.0.1:0"])
     async with aio.insecure_channel(bound, options=OPTIONS) as channel:
         assert await call(channel)(b"all the same") == b"all the same"
+        health = health_pb2_grpc.HealthStub(channel)
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=SERVICE))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
     await server.stop(0)
+
+
+def _deep(folder: Path) -> Path:
+    deep = folder / ("x" * 100)
+    deep.mkdir()
+    return deep
 
 
 # ---------------------------------------------------------------------------------- the choice

@@ -27,6 +27,12 @@ FIRST: Final = 32
 STEPS: Final = 4
 """The deadline is so many waits, of which a process that itself stood still loses one at most."""
 
+MUCH: Final = 0.5
+"""The share of the deadline from which an answer has taken long."""
+
+FELT: Final = 1.25
+"""How many times as long an answer takes where more look-ups are felt."""
+
 WAITING: Final = 10_000
 """Look-ups of new keys that may wait for their turn; one more is refused."""
 
@@ -71,6 +77,7 @@ class Gathered:
         self._turns = self._free = min(TURNS, concurrent)
         self._most = concurrent // self._turns
         self._size = min(FIRST, self._most)
+        self._before = (0, 0.0)
         self._again: deque[bytes] = deque()
         self._new: deque[bytes] = deque()
         self._under_way: set[_Question] = set()
@@ -130,10 +137,22 @@ class Gathered:
         self._land(answers)
 
     def _learn(self, many: int, share: float) -> None:
-        """Ask for less at a time when the answer took much of the deadline, else for more."""
-        if share > 0.5:  # noqa: PLR2004 half
+        """Ask for less at a time when that makes answers that took long come sooner, else for more.
+
+        A store that is far away takes long whatever it is asked: with small questions the look-ups
+        of a burst would wait for each other.
+
+        Args:
+            many: look-ups in the question that was answered.
+            share: of the deadline, that the answer took.
+        """
+        before, self._before = self._before, (many, share)
+        if share <= MUCH:
+            if many == self._size:
+                self._size = min(self._most, self._size * 2)
+        elif _size_matters(before, (many, share)):
             self._size = max(1, self._size // 2)
-        elif many == self._size:
+        elif many != before[0]:
             self._size = min(self._most, self._size * 2)
 
     def _tick(self, question: _Question, loop: asyncio.AbstractEventLoop, step: float) -> None:
@@ -154,3 +173,9 @@ class Gathered:
         self._again.clear()
         self._new.clear()
         return waiting
+
+
+def _size_matters(one: tuple[int, float], other: tuple[int, float]) -> bool:
+    """Say whether, of two questions, the larger one took longer; of the first, it is not known."""
+    (less, sooner), (more, later) = sorted((one, other))
+    return less == 0 or (less < more and later >= sooner * FELT)

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 0.4
 """How often files are looked at; a change counts when it has held still for one such time."""
 
-FLUSH_SECONDS: Final = 0.05
-"""How long the last answers may take from the handler to the wire."""
-
 LOG_SECONDS: Final = 4.0
 """How long the decision log may take for its last lines, at most; less than a parent waits."""
 
@@ -161,12 +158,9 @@ class Worker:
         self._serving = False
         await self._server.leave()
         await asyncio.sleep(shutdown.notice.total_seconds())
-        # The native engine closes connections once handlers have returned, and the last answers
-        # may still be on their way.
         deadline = time.monotonic() + shutdown.grace.total_seconds()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._calls.idle(), shutdown.grace.total_seconds())
-        await asyncio.sleep(FLUSH_SECONDS)
         await self._server.stop(max(0.0, deadline - time.monotonic()))
 
     # ------------------------------------------------------------------------- composition
@@ -356,7 +350,10 @@ def _each(observers: Sequence[Observer]) -> Observer:
 
     def tell(event: Event) -> None:
         for observer in observers:
-            observer(event)
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001 an answer is not held up, nor are the other observers
+                _LOG.exception("a Check could not be recorded")
 
     return tell
 

@@ -13,6 +13,7 @@ from regiongate.keys.gathering import Gathered
 from regiongate.keys.stores import Answers, StoreError
 
 DEADLINE = 0.04
+QUESTIONS = 24
 
 
 @dataclass(slots=True)
@@ -98,6 +99,44 @@ async def test_what_is_wanted_at_once_is_asked_at_once() -> None:
     await store.answer()
 
 
+@dataclass(slots=True)
+class Distant(Store):
+    """A store that answers by itself, after a time that may depend on how much is asked.
+
+    Attributes:
+        seconds: for any question, and for each look-up in it.
+        enough: whether it was asked QUESTIONS times.
+    """
+
+    seconds: tuple[float, float] = (0.0, 0.0)
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def find(self, digests: Sequence[bytes]) -> Answers:
+        self.asked.append(list(digests))
+        if len(self.asked) == QUESTIONS:
+            self.enough.set()
+        first, each = self.seconds
+        await asyncio.sleep(first + each * len(digests))
+        return dict.fromkeys(digests)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least", "most"),
+    [((0.06, 0.0), 200, 256), ((0.0, 0.004), 1, 32)],
+    ids=["a store that is far away", "a store that is slow"],
+)
+async def test_questions_are_as_large_as_helps(
+    seconds: tuple[float, float], least: int, most: int
+) -> None:
+    """What takes long whatever is asked is asked for much; what takes longer for more, for less."""
+    store = Distant(deadline=0.1, concurrent=512, seconds=seconds)
+    gathered = store.gathered()
+    for name in names(0, 8_000):
+        gathered.want(name, again=False)
+    await asyncio.wait_for(store.enough.wait(), 30)
+    assert least <= max(map(len, store.asked[QUESTIONS // 2 :])) <= most
+
+
 async def test_keys_that_are_remembered_come_first() -> None:
     """A flood of new ones does not hold up what is known to have changed."""
     store = Store(deadline=60, concurrent=2)
@@ -173,9 +212,8 @@ async def test_a_store_that_fails_answers_nobody() -> None:
     assert len(store.landed) == 20
 
 
-@pytest.mark.parametrize(("seconds", "size"), [(0.0, 8), (DEADLINE * 0.7, 1)])
-async def test_questions_are_as_large_as_the_store_can_answer(seconds: float, size: int) -> None:
-    """One that answers quickly is asked more at a time, one that is slow less."""
+async def test_a_store_that_answers_quickly_is_asked_more_at_a_time() -> None:
+    """Up to what may be under way at once."""
     store = Store(concurrent=16)
     gathered = store.gathered()
     gathered._size = 4
@@ -184,10 +222,9 @@ async def test_questions_are_as_large_as_the_store_can_answer(seconds: float, si
             gathered.want(name, again=False)
         await settle()
         while store.answering:
-            await asyncio.sleep(seconds)
             await store.answer()
-            if len(store.asked[-1]) == size:
+            if len(store.asked[-1]) == 8:
                 break
-    assert max(map(len, store.asked[-2:])) == size
+    assert max(map(len, store.asked[-2:])) == 8
     while store.answering:
         await store.answer()

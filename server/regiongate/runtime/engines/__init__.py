@@ -8,8 +8,6 @@ over endpoints; so there is one server for each listening address.
 from __future__ import annotations
 
 import importlib.util
-import logging
-import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Protocol
 
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from regiongate.runtime.engines.native import NativeServer
 
 Engine = Literal["native", "grpcio"]
-
-_LOG: Final = logging.getLogger(__name__)
 
 _MAX_METADATA: Final = 1024 * 1024
 """Bytes of metadata with a call. Envoy's own limit on what it sends is its header limit."""
@@ -166,7 +162,8 @@ class Server:
             f"/{SERVICE}/{METHOD}",
             self._handler,
             {f"/{health.SERVICE_NAME}/Check": self._check_health},
-            self._made() if _has_temporary_folder() else None,
+            # What clients stream, reflection and the watching of health, is not served natively.
+            self._made(),
             {
                 "max_concurrent_streams": self._streams,
                 "max_metadata_size": 2 * _MAX_METADATA,
@@ -198,20 +195,6 @@ class _Refusing:
     async def abort(self, code: grpc.StatusCode, details: str = "") -> NoReturn:
         """End the call with this status."""
         raise RefusedError(code, details)
-
-
-def _has_temporary_folder() -> bool:
-    """Say whether there is one; the native engine needs it for what clients stream.
-
-    It hands such calls to grpcio, through a Unix socket there. Only reflection and the watching of
-    health stream, which a process with a read-only root does without.
-    """
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError:
-        _LOG.info("without a temporary folder there is no gRPC reflection with the native engine")
-        return False
-    return True
 
 
 def _add_handler(server: aio.Server, handler: Handler) -> None:

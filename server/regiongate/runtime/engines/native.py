@@ -40,6 +40,9 @@ IO_THREADS: Final = 1
 """Threads that do HTTP/2: one keeps up with the one that runs Python, and the fewer threads there
 are, the fewer have to be woken for a call."""
 
+FLUSH: Final = 0.05
+"""Seconds that the last answers may take to the wire."""
+
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -50,7 +53,8 @@ class NativeServer:
         method: the path of the one.
         handler: answers it.
         others: answers those by their paths; they are few and far between.
-        behind: serves every other method; None where there is nothing else.
+        behind: serves every other method, through a Unix socket in a temporary folder; what has no
+            such folder, a process with a read-only root, does without.
         options: of the front; see NativeGrpcFront.
 
     Attributes:
@@ -62,13 +66,13 @@ class NativeServer:
         method: str,
         handler: Handler,
         others: Mapping[str, Callable[[bytes], Awaitable[bytes]]],
-        behind: aio.Server | None,
+        behind: aio.Server,
         options: Mapping[str, Any],
     ) -> None:
         self._methods = [method, *others]
         self._handler = handler
         self._others = tuple(others.values())
-        self._behind = behind
+        self._behind: aio.Server | None = behind
         self._options = options
         self._folder: Path | None = None
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
@@ -96,28 +100,40 @@ class NativeServer:
         """Serve."""
         self._loop = asyncio.get_running_loop()
         if self._behind is not None:
-            self._folder = Path(tempfile.mkdtemp(prefix="regiongate-"))
-            socket = self._folder / "grpcio.sock"
-            self._behind.add_insecure_port(f"unix:{socket}")
-            await self._behind.start()
-            self._front.set_fallback(str(socket))
+            await self._start_behind(self._behind)
         self._front.start()
         threading.Thread(target=self._wait, name="calls", daemon=True).start()
 
+    async def _start_behind(self, behind: aio.Server) -> None:
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="regiongate-"))
+            socket = self._folder / "grpcio.sock"
+            behind.add_insecure_port(f"unix:{socket}")
+        except (OSError, RuntimeError):
+            # There is no folder for it, or the path of a socket in it would be too long.
+            _LOG.info("gRPC reflection needs a temporary folder, and a short path to it")
+            self._behind = None
+            return
+        await behind.start()
+        self._front.set_fallback(str(socket))
+
     async def stop(self, grace: float | None) -> None:
-        """Take no more calls, give those under way their time, and close every connection.
+        """Give the calls under way their time, and then close every connection.
 
         Args:
             grace: seconds.
         """
+        # What comes meanwhile is answered: only health can tell a client to go elsewhere.
+        if self._waiting:
+            await asyncio.wait([*self._waiting.values()], timeout=grace or 0)
+        if grace:
+            await asyncio.sleep(FLUSH)
         self._stopping = True
-        waiting = [*self._waiting.values()]
-        if waiting:
-            await asyncio.wait(waiting, timeout=grace or 0)
-        for answer in waiting:
+        for answer in [*self._waiting.values()]:
             answer.cancel()
         if self._behind is not None:
-            await self._behind.stop(grace)
+            # Who watches its health has been told, and would go on for ever.
+            await self._behind.stop(None)
         await self._loop.run_in_executor(None, self._front.close)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -182,12 +198,11 @@ class NativeServer:
                 answer: bytes | Awaitable[bytes] = self._others[method - 1](data)
             else:
                 answer = self._handler(data, metadata, _nobody)
-        except Exception as error:  # noqa: BLE001 other calls are to be answered
+            if isinstance(answer, bytes):
+                return answer
+            self._await(call, answer)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 others are to be answered
             self._break(call, error)
-            return None
-        if isinstance(answer, bytes):
-            return answer
-        self._await(call, answer)
         return None
 
     def _cancel(self, call: int) -> None:
