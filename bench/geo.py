@@ -24,6 +24,7 @@ from rich.table import Table
 
 from regiongate.address import ClientAddress
 from regiongate.geo import Database, Locator
+from regiongate.geo.locate import RECENT
 from tests.databases import CONTINENTS, country, write
 
 Item = TypeVar("Item")
@@ -32,7 +33,8 @@ _GLOBAL = 0x2A00 << 112
 """2a00::/16, where every address of IPv6 that is asked for is."""
 
 ROUNDS = 40
-ASKED = 3000
+ASKED = 3 * RECENT
+"""Addresses asked for in the same order again, so that none of them is a recent one."""
 BOUND = 32.0
 """Megabytes that a locator may come to hold: 65,536 answers for each of IPv4 and IPv6."""
 
@@ -135,11 +137,13 @@ def main() -> None:
     forgetful, locator = Locator([database], remembered=ASKED // 2), Locator([database])
     clients = [ClientAddress(first, "") for first in firsts]
     others = [ClientAddress(first + 1, "") for first in firsts]
+    lately, few = Locator([database]), clients[: RECENT // 2]
     times = best_times(
         {
             "bare lookup": through(bare.get, firsts),
             "located, not remembered": through(forgetful.locate, clients),
             "located, network remembered": through(locator.locate, others),
+            "located, asked for lately": through(lately.locate, few * (ASKED // len(few))),
         }
     )
     table = Table("", "microseconds", "of a bare lookup")

@@ -12,7 +12,7 @@ GROUPS = (
     ("asyncio", "uvloop"),
     ("grpc.aio",),
     ("grpc_health.v1.health", "grpc_reflection.v1alpha.reflection"),
-    ("pygrpc_native.aio",),
+    ("pygrpc_native",),
     ("pydantic", "yaml"),
     ("maxminddb", "pycountry"),
     ("cel_expr_python",),

@@ -27,7 +27,7 @@ from pygrpc_native import EVENT_CANCEL, NativeGrpcFront
 from regiongate.extauthz.evidence import Metadata
 from regiongate.runtime.engines.handler import Handler, RefusedError
 
-BATCH: Final = 8
+BATCH: Final = 16
 """Calls that are answered together. The first of them waits for the last."""
 
 LINGER: Final = 1
