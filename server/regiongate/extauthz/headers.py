@@ -23,7 +23,6 @@ _RAW_VALUE: Final = 3 << 3 | 2
 _LONGEST: Final = 0x7F
 """The longest length that takes one byte; a longer one has seven bits in each."""
 
-
 _COMPILED: Final = not __file__.endswith(".py")
 """Interpreted, what protobuf makes of headers takes less than reading them here; compiled, more."""
 
