@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 import orjson
 
@@ -32,15 +31,17 @@ def brings_back(before: bytes | str, entry: Entry) -> bool:
 def setting(status: Status, note: Note) -> Callable[[KeyModel], KeyModel]:
     """Return what gives a key a status, with the reason, who and when.
 
-    What it returns raises Refused for a key that is revoked: that is for good.
+    A key that has the status already is given a reason that is new; the evidence that it was
+    suspended for stays. What is returned raises Refused for a key that is revoked: that is for
+    good.
     """
 
     def edit(key: KeyModel) -> KeyModel:
         if key.status is Status.REVOKED and status is not Status.REVOKED:
             raise Refused(f"{key.id}: expected a key that is not revoked")
-        if key.status is status:
-            return key
-        return _with(key, status, note.why, note.who, note.at)
+        if key.status is not status:
+            return _with(key, status, note).model_copy(update={"evidence": None})
+        return key if note.why in ("", key.status_reason) else _with(key, status, note)
 
     return edit
 
@@ -56,7 +57,7 @@ def suspending(tally: Tally, note: Note) -> Callable[[KeyModel], KeyModel]:
         since = key.status_at
         if key.status is not Status.ACTIVE or (since is not None and since >= tally.last):
             return key
-        suspended = _with(key, Status.SUSPENDED, note.why, note.who, note.at)
+        suspended = _with(key, Status.SUSPENDED, note)
         return suspended.model_copy(update={"evidence": _evidence(tally)})
 
     return edit
@@ -74,13 +75,12 @@ def _evidence(tally: Tally) -> EvidenceModel:
     )
 
 
-def _with(key: KeyModel, status: Status, why: str, who: str, at: datetime) -> KeyModel:
+def _with(key: KeyModel, status: Status, note: Note) -> KeyModel:
     return key.model_copy(
         update={
             "status": status,
-            "status_reason": why,
-            "status_by": who,
-            "status_at": at,
-            "evidence": None,
+            "status_reason": note.why,
+            "status_by": note.who,
+            "status_at": note.at,
         }
     )

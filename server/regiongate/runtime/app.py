@@ -127,7 +127,7 @@ def _announce(reports: Sequence[Report], shown: str) -> None:
     _LOG.info("serving on %s (engine %s)", where, engine)
     policy, keys = info["policy"], info["keys"]
     _LOG.info(
-        "policy %s: %d policies, %d rules, digest %s",
+        "policy %s: policies: %d, rules: %d, digest %s",
         *(policy["file"], policy["policies"], policy["rules"], policy["digest"][:12]),
     )
     for one in info["databases"]:

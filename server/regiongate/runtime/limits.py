@@ -65,7 +65,6 @@ class Calls:
         self._tally = tally
         self._limit = limit
         self._callers = None if callers is None else {name.encode() for name in callers}
-        self._ended: asyncio.Event | None = None
         self.in_flight = 0
 
     def check(self, data: bytes, metadata: Metadata, identity: Identity) -> Answering:
@@ -96,15 +95,6 @@ class Calls:
 
     def _end(self, _: asyncio.Task[bytes]) -> None:
         self.in_flight -= 1
-        if self._ended is not None:
-            self._ended.set()
-
-    async def idle(self) -> None:
-        """Wait until no Check is under way."""
-        self._ended = asyncio.Event()
-        while self.in_flight:
-            self._ended.clear()
-            await self._ended.wait()
 
     def _known(self, identity: Identity) -> bool:
         said = identity()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import platform
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -158,10 +156,7 @@ class Worker:
         self._serving = False
         await self._server.leave()
         await asyncio.sleep(shutdown.notice.total_seconds())
-        deadline = time.monotonic() + shutdown.grace.total_seconds()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._calls.idle(), shutdown.grace.total_seconds())
-        await self._server.stop(max(0.0, deadline - time.monotonic()))
+        await self._server.stop(shutdown.grace.total_seconds())
 
     # ------------------------------------------------------------------------- composition
 

@@ -331,6 +331,18 @@ def test_what_is_so_already_is_told(run: Run, arguments: tuple[str, ...], said: 
     assert run("history", "--json").stdout == before
 
 
+@pytest.mark.parametrize("command", ["suspend", "revoke"])
+def test_a_new_reason_is_kept(run: Run, command: str) -> None:
+    """The status was so already, and why it still is was news."""
+    run("add", "a")
+    run(command, "a", "--why", "abuse")
+    assert run(command, "a", "--why", "abuse").stderr.endswith("nothing was changed\n")
+    run(command, "a", "--why", "fraud, T-9")
+    assert shown(run, "a")["status_reason"] == "fraud, T-9"
+    notes = [json.loads(line)["why"] for line in run("history", "--json").stdout.splitlines()]
+    assert sorted(notes) == ["", "abuse", "fraud, T-9"]
+
+
 FILTERS = {
     "all": ((), ["a", "b", "c"]),
     "organisation": (("--org", "acme"), ["a"]),

@@ -47,7 +47,7 @@ async def test_one_check_too_many_is_answered_as_on_error_says(
     refused = reference.CheckResponse.FromString(answer)
     go_on.set()
     assert [read(await answered(one))["outcome"] for one in under_way] == ["allow", "allow"]
-    await calls.idle()
+    await asyncio.sleep(0)  # The end of a task is told in the next turn of the loop.
     assert calls.in_flight == 0
     assert refused.status.code == 14
     assert refused.WhichOneof("http_response") == outcome
