@@ -357,6 +357,22 @@ def test_explain_is_read_by_people_too(config: Path) -> None:
         assert said in result.stdout
 
 
+def test_explain_says_where_a_key_may_be_used(config: Path) -> None:
+    """A condition asks whether it may, and does not show what the answer came from."""
+    result = run("explain", "-c", config, "--ip", FRANCE, "--key", NARROW)
+    assert "key      narrow, active, permits DE\n" in result.stdout
+    key = explained(config, "--ip", FRANCE, "--key", NARROW)["key"]
+    assert (key["allowed_countries"], key["denied_countries"]) == (["DE"], [])
+    assert explained(config, "--key", PLAIN)["key"]["allowed_countries"] is None
+
+
+def test_explain_names_the_policies_there_are(config: Path) -> None:
+    """Where one is asked for that is none."""
+    result = run("explain", "-c", config, "--ip", FRANCE, "--policy", "nowhere")
+    assert "policy   nowhere (expected one of: default, internal, watched) at" in result.stdout
+    assert result.stdout.endswith("\ndeny 403: unknown_policy\n")
+
+
 def test_what_a_policy_says_is_printed_as_it_stands(tmp_path: Path) -> None:
     """Square brackets in a condition are CEL and not markup of the terminal."""
     config = deploy(tmp_path)

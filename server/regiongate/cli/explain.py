@@ -23,6 +23,7 @@ from regiongate.cli import options
 from regiongate.cli.gathering import gathered
 from regiongate.extauthz import wire
 from regiongate.extauthz.judging import POLICY_EXTENSION, Judged, Snapshot, judge
+from regiongate.facts import Key
 from regiongate.policy.decide import Decision, Step, Verdict
 from regiongate.runtime.state import State
 from regiongate.telemetry.record import source as source_record
@@ -156,7 +157,14 @@ def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
         "phase": decision.phase,
         "exemption": decision.exemption.id if decision.exemption else None,
         "source": source_record(judged.located),
-        "key": {"id": key.id, "org": key.org, "status": key.status, "found": key.found},
+        "key": {
+            "id": key.id,
+            "org": key.org,
+            "status": key.status,
+            "found": key.found,
+            "allowed_countries": list(key.allowed_countries) if key.restricted else None,
+            "denied_countries": list(key.denied_countries),
+        },
         "rules": [
             {"name": step.rule.name, "when": step.rule.condition.text, "outcome": _outcome(step)}
             for step in judged.decision.steps
@@ -171,7 +179,16 @@ def _print(snapshot: Snapshot, judged: Judged, now: datetime) -> None:
     network = f", network {source.network}" if source.network else ""
     console.print(f"client   {source.address or 'no address'}: {where}({source.status}{network})")
     console.print(f"key      {_key(judged)}")
-    console.print(f"policy   {decision.policy} at {now.isoformat()}")
+    policies = snapshot.policies.policies
+    there = decision.policy in policies
+    instead = "" if there else f" (expected one of: {', '.join(policies)})"
+    console.print(f"policy   {decision.policy}{instead} at {now.isoformat()}")
+    if there:
+        console.print(_rules(snapshot, decision))
+    console.print(_conclusion(snapshot, decision), style="bold")
+
+
+def _rules(snapshot: Snapshot, decision: Decision) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("", "rule", "outcome", "when"):
         table.add_column(heading, overflow="fold")
@@ -179,8 +196,7 @@ def _print(snapshot: Snapshot, judged: Judged, now: datetime) -> None:
         table.add_row(str(number), step.rule.name, _outcome(step), step.rule.condition.text.strip())
     for number, rule in _unreached(snapshot, decision):
         table.add_row(str(number), rule, "not reached", "")
-    console.print(table)
-    console.print(_conclusion(snapshot, decision), style="bold")
+    return table
 
 
 def _unreached(snapshot: Snapshot, decision: Decision) -> list[tuple[int, str]]:
@@ -195,8 +211,18 @@ def _key(judged: Judged) -> str:
     if key.problem:
         return f"malformed: {key.problem}"
     if key.found:
-        return f"{key.id}{f' of {key.org}' if key.org else ''}, {key.status}"
+        return f"{key.id}{f' of {key.org}' if key.org else ''}, {key.status}{_permitted(key)}"
     return "unknown" if key.presented else "none"
+
+
+def _permitted(key: Key) -> str:
+    """Say where a key may be used, where that is not everywhere."""
+    told = ""
+    if key.restricted:
+        told += f", permits {', '.join(key.allowed_countries) or 'no country'}"
+    if key.denied_countries:
+        told += f", does not permit {', '.join(key.denied_countries)}"
+    return told
 
 
 def _outcome(step: Step) -> str:
