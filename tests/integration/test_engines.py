@@ -497,5 +497,5 @@ def test_native_with_tls_is_refused(tmp_path: Path) -> None:
     """A configuration that asks for both is told that they exclude each other."""
     file = tmp_path / "regiongate.yaml"
     file.write_bytes(settings(engine="native", tls={"cert": "c.pem", "key": "k.pem"}))
-    with pytest.raises(DocumentError, match=r"expected engine grpcio or auto where tls is asked"):
+    with pytest.raises(DocumentError, match=r"engine: expected grpcio or auto where tls is asked"):
         config.read(file)

@@ -130,7 +130,7 @@ UNUSABLE = {
     ),
     "native with TLS": (
         setting(engine="native", tls={"cert": "a.pem", "key": "b.pem"}),
-        ["regiongate.yaml:1: expected engine grpcio or auto where tls is asked for (got native)"],
+        ["regiongate.yaml:16: engine: expected grpcio or auto where tls is asked for (got native)"],
     ),
 }
 

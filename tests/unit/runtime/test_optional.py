@@ -15,7 +15,7 @@ MISSING = {
     "native": (
         "pygrpc_native",
         {"engine": "native"},
-        "expected the package pygrpc-native where engine is native",
+        "engine: expected the package pygrpc-native where engine is native",
     ),
     "OpenTelemetry": (
         "opentelemetry",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from regiongate.documents import Integer, Model, Number, Switch
 from regiongate.runtime.config.client_address import ClientAddress
@@ -99,8 +99,8 @@ class Settings(Model):
     """regiongate.yaml."""
 
     listen: Listen = Listen()
-    engine: Literal["auto", "native", "grpcio"] = "auto"
     tls: Tls | None = None
+    engine: Literal["auto", "native", "grpcio"] = "auto"
     client_address: ClientAddress = ClientAddress()
     geo: Geo
     keys: Keys = Keys()
@@ -112,10 +112,11 @@ class Settings(Model):
     tracing: Tracing | None = None
     shutdown: Shutdown = Shutdown()
 
-    @model_validator(mode="after")
-    def _engine_fits(self) -> Settings:
-        if self.tls is not None and self.engine == "native":
-            raise ValueError("expected engine grpcio or auto where tls is asked for (got native)")
-        if self.engine == "native" and not installed("pygrpc_native"):
+    @field_validator("engine")
+    @classmethod
+    def _engine_fits(cls, engine: str, others: ValidationInfo) -> str:
+        if engine == "native" and others.data.get("tls") is not None:
+            raise ValueError("expected grpcio or auto where tls is asked for (got native)")
+        if engine == "native" and not installed("pygrpc_native"):
             raise ValueError("expected the package pygrpc-native where engine is native")
-        return self
+        return engine
