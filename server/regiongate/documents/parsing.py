@@ -1,29 +1,19 @@
-"""YAML documents that know their lines, checked against a model.
+"""From the text of a document to values that know their lines.
 
-Every file an operator writes comes through here, so that every mistake is told the same way:
-file, line, path of the key, what was expected and what was found, all mistakes at once. YAML is
-read by the core schema of YAML 1.2, in which `NO` is a string: in 1.1 Norway would be `false`.
-
-Nothing here opens a file or knows what a document is for.
+YAML is read by the core schema of YAML 1.2, in which `NO` is a string: in 1.1 Norway would be
+`false`. PyYAML scans and parses; what a scalar means is said here.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, Final, TypeAlias, TypeVar
+from typing import Any, Final
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from regiongate.errors import ExpectedError
-
-Path: TypeAlias = tuple[str | int, ...]
-"""The keys and indexes that lead from the root of a document to a value."""
+from regiongate.documents.problems import DocumentError, Path, Problem, shown, spell
 
 _LONGEST_NUMBER: Final = 300
 """Digits of a whole number; no setting needs as many, and Python refuses far more."""
@@ -38,62 +28,6 @@ _LIBYAMLS_DEEPEST: Final = "exceeded maximum nesting depth"
 
 _MOST_REPEATED: Final = 100_000
 """Values that aliases may stand for in all; each costs what it would cost written out."""
-
-_SHOWN: Final = 60
-"""How many characters of an offending value an error shows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake in one file.
-
-    Attributes:
-        file: the file's name as the operator gave it.
-        line: counted from 1.
-        path: the key's place, for instance `policies.default.rules[2].when`; empty for the file.
-        message: what was expected and what was found.
-    """
-
-    file: str
-    line: int
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        place = f"{self.path}: " if self.path else ""
-        return f"{self.file}:{self.line}: {place}{self.message}"
-
-
-class DocumentError(ExpectedError, ValueError):
-    """A document that cannot be used; `problems` holds every reason found."""
-
-    def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
-
-
-class Model(BaseModel):
-    """The base of every file's model: unknown keys are errors, values never change."""
-
-    # Built when first used: most models are parts of another, which is built with them.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-AnyModel = TypeVar("AnyModel", bound=Model)
-
-
-def _first_version(number: int) -> int:
-    if number != 1:
-        raise ValueError(f"expected 1, the one version there is (got {number})")
-    return number
-
-
-Integer = Annotated[int, Field(strict=True)]
-"""A whole number, which `true` and "1" are not."""
-Number = Annotated[float, Field(strict=True)]
-Switch = Annotated[bool, Field(strict=True)]
-Version = Annotated[Integer, AfterValidator(_first_version)]
-"""The version of a file's format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +88,6 @@ def parse(name: str, text: str, *, octal: bool = False) -> Document:
     return Document(name, data, root)
 
 
-def check(document: Document, model: type[AnyModel]) -> AnyModel:
-    """Check a document against a model.
-
-    Raises:
-        DocumentError: with a problem for each thing that is not as the model says.
-    """
-    try:
-        return model.model_validate({} if document.data is None else document.data)
-    except ValidationError as error:
-        raise DocumentError(
-            document.problem(
-                path := _path_of(found["loc"], document.data), _message(found, path, model)
-            )
-            for found in error.errors(include_url=False)
-        ) from None
-
-
 _QUOTES: Final = "; put a value that begins with ! in quotes, a condition for instance"
 _BEGINS_WITH_TAG: Final = re.compile(r"(?:^|[\s,{\[])[^\s,{\[]+:\s+!(?!!)\S")
 
@@ -197,32 +114,6 @@ def _too_deep(name: str, text: str) -> bool:
             line = event.start_mark.line + 1 if event.start_mark else 1
             raise DocumentError([Problem(name, line, "", _NOT_SO_DEEP)])
     return False
-
-
-def spell(path: Path) -> str:
-    """Write a path as a person would: `rules[2].when`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
-
-
-class _Brief(reprlib.Repr):
-    """Writes no more of a value than could be shown, however large an alias makes it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = self.maxlong = 2 * _SHOWN
-        self.maxlist, self.maxdict = 8, 4
-
-
-_BRIEF: Final = _Brief()
-
-
-def shown(value: object) -> str:
-    """Write a value for an error message, as YAML has it, cut to a length that a person reads."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value[: 2 * _SHOWN]) if isinstance(value, str) else _BRIEF.repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 # ------------------------------------------------------------------------------------- YAML 1.2
@@ -373,80 +264,3 @@ def _child(node: yaml.Node | None, part: str | int, line: int) -> tuple[yaml.Nod
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part].start_mark.line
     return None, line
-
-
-# -------------------------------------------------------------------------- pydantic's findings
-
-
-def _path_of(location: tuple[str | int, ...], data: Any) -> Path:
-    """Keep the parts of pydantic's location that are steps in the document.
-
-    The others name the member of a union or the kind of a validator.
-    """
-    path: list[str | int] = []
-    for index, part in enumerate(location):
-        last = index == len(location) - 1
-        if isinstance(data, Mapping | None) and part != _KEY and (part in (data or ()) or last):
-            path.append(part)
-            data = (data or {}).get(part)
-        elif isinstance(data, list) and isinstance(part, int):
-            path.append(part)
-            data = data[part] if part < len(data) else None
-    return tuple(path)
-
-
-_KEY: Final = "[key]"
-"""How pydantic says that the key itself is wrong."""
-
-
-def _message(found: Any, path: Path, model: type[Model]) -> str:
-    limits = found.get("ctx", {})
-    kind = found["type"]
-    if kind == "too_short" and isinstance(found["input"], str):
-        kind = "string_too_short"
-    match kind:
-        case "extra_forbidden":
-            return f"expected no key of this name{_meant(path, model)}"
-        case "missing":
-            return "expected this key, got nothing"
-        case "value_error":
-            return str(limits["error"])
-        case _ if kind in _EXPECTED:
-            text = _EXPECTED[kind].format(**limits)
-        case _:
-            text = found["msg"].removeprefix("Input should be ")
-    return f"expected {text} (got {shown(found['input'])})"
-
-
-_EXPECTED: Final = {
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "dict_type": "a mapping",
-    "list_type": "a list",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "string_pattern_mismatch": "text that matches {pattern}",
-    "string_too_long": "at most {max_length} characters",
-    "string_too_short": "{min_length} or more characters",
-    "too_short": "{min_length} or more entries",
-}
-"""Our words for pydantic's kinds of error, in the manner of all our messages."""
-
-
-def _meant(path: Path, model: type[Model]) -> str:
-    """Suggest the known key that an unknown one resembles."""
-    names, name = _names(model), str(path[-1])
-    if name in names:
-        return " here"
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-@cache
-def _names(model: type[Model]) -> tuple[str, ...]:
-    names: set[str] = set()
-    for definition in [(schema := model.model_json_schema()), *schema.get("$defs", {}).values()]:
-        names |= definition.get("properties", {}).keys()
-    return tuple(sorted(names))
