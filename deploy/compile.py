@@ -27,6 +27,7 @@ COMPILED = (
     "geo/ranges.py",
     "keys/digest.py",
     "keys/extraction.py",
+    "keys/memory.py",
     "keys/minting.py",
     "keys/record.py",
     "runtime/limits.py",

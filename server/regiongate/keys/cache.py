@@ -2,9 +2,8 @@
 
 A store that others change is asked once for each key, and then tells what has changed. While it
 tells, what is remembered is as good as the store; when it falls silent, what is remembered goes on
-with its age known, and what is not is treated as configured. Known and unknown keys are remembered
-apart, so that a flood of made-up keys pushes out no real one. Of keys that are not in use, no more
-is remembered than their record can be made of.
+with its age known, and what is not is treated as configured. What is remembered is in `memory`,
+look-ups that are asked together in `gathering`.
 
 Everything here happens in one event loop; nothing here knows what kind of store it is.
 """
@@ -14,15 +13,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from regiongate.keys.entries import Brief
 from regiongate.keys.gathering import Gathered
-from regiongate.keys.record import READY, KeyRecord
+from regiongate.keys.memory import Entry, Memory
+from regiongate.keys.record import KeyRecord
 from regiongate.keys.stores import Answers, Changes, NotRememberedError, Source, StoreError
 from regiongate.policy.exemptions import Exemption
 
@@ -34,9 +32,6 @@ ANSWERED: Final = 0.5
 
 UNHURRIED: Final = 5.0
 """Seconds that a command may wait, which asks once and follows nothing."""
-
-CHANGED: Final = 10_000
-"""Changed organisations that are told apart; one more counts as a change of everything."""
 
 PAUSES: Final = (0.1, 0.2, 0.4, 0.5)
 """Seconds before a store that is away is tried again; the last goes on."""
@@ -85,14 +80,6 @@ class Counts:
     refused: int = 0
 
 
-_Entry = tuple[float, int, bytes, str, bytes | None]
-"""A known key: until when it is remembered, the epoch it is of, and all that a Brief holds.
-
-A tuple of plain values, as Python's collector of garbage leaves those alone: a hundred thousand
-objects of a class of ours would stop everything for a tenth of a second, again and again.
-"""
-
-
 @dataclass(slots=True)
 class _Flight:
     """A look-up under way; `overtaken` when a change was told of since it began."""
@@ -135,13 +122,8 @@ class CachedStore:
             concurrent=limits.concurrent,
             deadline=self._patience,
         )
-        self._known: OrderedDict[bytes, _Entry] = OrderedDict()
-        self._unknown: OrderedDict[bytes, float] = OrderedDict()
-        self._records: OrderedDict[bytes, KeyRecord] = OrderedDict()
+        self._memory = Memory(limits.size)
         self._flights: dict[bytes, _Flight] = {}
-        self._epoch = 0
-        self._all_changed = 0
-        self._changed: dict[str, int] = {}
         self._followed = False
         self._away: StoreError | None = None
         self._heard = float("-inf")
@@ -162,7 +144,7 @@ class CachedStore:
         return str(self._away or "")
 
     def __len__(self) -> int:
-        return len(self._known)
+        return self._memory.known
 
     def __repr__(self) -> str:
         return f"CachedStore({self._name}, {len(self)} keys)"
@@ -184,16 +166,22 @@ class CachedStore:
         Raises:
             NotRememberedError: the store has to be asked.
         """
-        entry = self._known.get(digest)
+        memory, now = self._memory, self._clock()
+        entry = memory.entry(digest)
         if entry is None:
-            self._require_unknown(digest)
-            return None
-        self._known.move_to_end(digest)
-        until, epoch, _, _, _ = entry
-        if until > self._clock() and (epoch == self._epoch or self._is_current(digest, entry)):
+            if not memory.is_unknown(digest, now):
+                raise NotRememberedError
             self.counts.hits += 1
-            return self._records.get(digest) or self._record(digest, entry)
-        return self._recall_old(digest, entry)
+            return None
+        if memory.is_fresh(digest, entry, now):
+            self.counts.hits += 1
+            return memory.record(digest, entry)
+        in_step = now - self._heard < IN_STEP and not self._away
+        if in_step and memory.is_unchanged(digest, entry):
+            # What is too old is used while it is looked up anew: the store would have told.
+            self._flight(digest, again=True)
+            return memory.record(digest, entry)
+        raise NotRememberedError
 
     async def find(self, digest: bytes) -> KeyRecord | None:
         """Return the record of a key; waits only for one that is not remembered.
@@ -205,7 +193,7 @@ class CachedStore:
         try:
             return self.recall(digest)
         except NotRememberedError:
-            return await self._wait_for(digest, self._known.get(digest))
+            return await self._wait_for(digest, self._memory.entry(digest))
 
     async def run(self) -> None:
         """Follow the changes of the store until cancelled."""
@@ -228,22 +216,7 @@ class CachedStore:
 
     # --------------------------------------------------------------------------- looking up
 
-    def _require_unknown(self, digest: bytes) -> None:
-        until = self._unknown.get(digest)
-        if until is None or until <= self._clock():
-            raise NotRememberedError
-        self._unknown.move_to_end(digest)
-        self.counts.hits += 1
-
-    def _recall_old(self, digest: bytes, entry: _Entry) -> KeyRecord:
-        until, *_ = entry
-        in_step = self._clock() - self._heard < IN_STEP
-        if until > 0 and self._is_current(digest, entry) and in_step and not self._away:
-            self._flight(digest, again=True)
-            return self._record(digest, entry)
-        raise NotRememberedError
-
-    async def _wait_for(self, digest: bytes, entry: _Entry | None) -> KeyRecord | None:
+    async def _wait_for(self, digest: bytes, entry: Entry | None) -> KeyRecord | None:
         if self._away:
             return self._without(digest, entry)
         # Others may wait for the same look-up: one who goes away must not end it.
@@ -254,13 +227,13 @@ class CachedStore:
             raise StoreError(str(found))
         return self._without(digest, entry)
 
-    def _without(self, digest: bytes, entry: _Entry | None) -> KeyRecord | None:
+    def _without(self, digest: bytes, entry: Entry | None) -> KeyRecord | None:
         """Answer without the store."""
         if self._limits.deny_when_away:
             self.counts.refused += 1
             raise StoreError(f"{self._name}: expected an answer, and it is away")
         self.counts.stale += 1
-        return self._record(digest, entry) if entry else None
+        return self._memory.record(digest, entry) if entry else None
 
     def _flight(self, digest: bytes, *, again: bool) -> _Flight:
         flight = self._flights.get(digest)
@@ -290,10 +263,10 @@ class CachedStore:
                 # What was read before a change is told of may be what was there before it.
                 self._settle(flight, answer.record() if answer else None)
             elif answer is None:
-                self._remember_unknown(digest, unknown)
+                self._memory.remember_unknown(digest, unknown)
                 self._settle(flight, None)
             else:
-                self._settle(flight, self._remember(digest, answer, known))
+                self._settle(flight, self._memory.remember(digest, answer, known))
 
     def _late(self, digests: Sequence[bytes], error: StoreError) -> None:
         """Let nobody wait for look-ups any longer; what they bring is remembered all the same."""
@@ -305,47 +278,6 @@ class CachedStore:
             self.counts.failures += isinstance(found, StoreError)
             flight.found.set_result(found)
 
-    # -------------------------------------------------------------------------- remembering
-
-    def _remember(self, digest: bytes, brief: Brief, until: float) -> KeyRecord:
-        said = brief.key, brief.org, brief.organisation
-        old = self._known.get(digest)
-        if old is None or old[2:] != said:
-            # Else it stays the same value: decisions are remembered by that.
-            self._records.pop(digest, None)
-        self._unknown.pop(digest, None)
-        entry = self._known[digest] = (until, self._epoch, *said)
-        self._known.move_to_end(digest)
-        if len(self._known) > self._limits.size:
-            evicted, _ = self._known.popitem(last=False)
-            self._records.pop(evicted, None)
-        return self._record(digest, entry)
-
-    def _remember_unknown(self, digest: bytes, until: float) -> None:
-        self._known.pop(digest, None)
-        self._records.pop(digest, None)
-        self._unknown[digest] = until
-        self._unknown.move_to_end(digest)
-        if len(self._unknown) > self._limits.size:
-            self._unknown.popitem(last=False)
-
-    def _record(self, digest: bytes, entry: _Entry) -> KeyRecord:
-        """Return the record of a key that is in use now; as many are kept as facts are ready."""
-        record = self._records.get(digest)
-        if record is None:
-            record = self._records[digest] = Brief(*entry[2:]).record()
-            if len(self._records) > READY:
-                self._records.popitem(last=False)
-        return record
-
-    def _is_current(self, digest: bytes, entry: _Entry) -> bool:
-        """Whether no change was told of that a key came before."""
-        _, epoch, _, org, _ = entry
-        if epoch < max(self._all_changed, self._changed.get(org, 0)):
-            return False
-        self._known[digest] = (entry[0], self._epoch, *entry[2:])
-        return True
-
     # ---------------------------------------------------------------------------- following
 
     def _apply(self, changes: Changes) -> None:
@@ -355,27 +287,15 @@ class CachedStore:
         self._heard, self._heard_at = self._clock(), datetime.now(UTC)
         self.version = changes.version
         for digest in changes.digests:
-            self._doubt(digest)
-        if changes.everything or changes.organisations:
-            self._doubt_organisations(changes)
-
-    def _doubt(self, digest: bytes) -> None:
-        self._unknown.pop(digest, None)
-        if digest in self._known:
-            # It is looked up anew when it is next wanted.
-            self._known[digest] = (0.0, *self._known[digest][1:])
-        if digest in self._flights:
+            self._memory.doubt(digest)
+        if changes.everything:
+            self._memory.doubt_everything()
+        elif changes.organisations:
+            self._memory.doubt_organisations(changes.organisations)
+        # An organisation's change may be one of any key that is being looked up.
+        of_many = changes.everything or changes.organisations
+        for digest in self._flights if of_many else self._flights.keys() & changes.digests:
             self._flights[digest].overtaken = True
-
-    def _doubt_organisations(self, changes: Changes) -> None:
-        self._epoch += 1
-        self._changed |= dict.fromkeys(changes.organisations, self._epoch)
-        if changes.everything or len(self._changed) > CHANGED:
-            self._all_changed = self._epoch
-            self._changed.clear()
-            self._unknown.clear()
-        for flight in self._flights.values():
-            flight.overtaken = True
 
     def _is_silent(self, error: StoreError) -> None:
         if self._clock() - self._answered < ANSWERED:
