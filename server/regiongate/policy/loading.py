@@ -18,6 +18,7 @@ from regiongate.policy.phases import ALWAYS, Phase, Schedule
 from regiongate.policy.regions import RegionList, narrow
 from regiongate.policy.syntax import ConditionError
 from regiongate.policy.templates import TemplateError, check_template
+from regiongate.printable import printable
 
 ReadFile = Callable[[str], str]
 """Reads a file that a policy names; raises OSError or UnicodeDecodeError when it cannot."""
@@ -81,16 +82,20 @@ class _Loader:
                 lists[name] = RegionList(frozenset(value))
             elif isinstance(value, schema.RegionFile):
                 lists[name] = self._from_file(("regions", name, "file"), value.file, seen)
-        for name, value in written.items():
-            if isinstance(value, schema.RegionExpression):
-                lists[name] = self._combined(name, value, lists)
+        # Made of those above alone: what an expression takes out could not be taken out of another.
+        lists |= {
+            name: self._combined(name, value, lists)
+            for name, value in written.items()
+            if isinstance(value, schema.RegionExpression)
+        }
         return {name: lists[name] for name in written}
 
     def _from_file(self, path: Path, file: str, seen: Callable[[bytes], None]) -> RegionList:
         try:
             text = self._read(file)
         except (OSError, ValueError) as error:  # not UTF-8, or a NUL in the name
-            self._problem(path, f"expected a readable list of codes (got {error})")
+            why = error.strerror if isinstance(error, OSError) else error
+            self._problem(path, f"{printable(file)}: expected a readable list of codes ({why})")
             return RegionList(frozenset())
         # Each by its own digest: a line that goes from one list to the next is a change.
         seen(hashlib.sha256(text.encode()).digest())
@@ -99,9 +104,15 @@ class _Loader:
             code = line.partition("#")[0].strip()
             if code and not is_code(code):
                 expected = f"expected an ISO 3166 code such as FR or UA-43 (got {shown(code)})"
-                self._problems.append(Problem(file, number, "", f"{expected}{meant(code)}"))
+                problem = Problem(self._beside(file), number, "", f"{expected}{meant(code)}")
+                self._problems.append(problem)
             codes.update({code} - {""})
         return RegionList(frozenset(codes))
+
+    def _beside(self, file: str) -> str:
+        """Name a file as the policy file is named, which it lies beside."""
+        folder, slash, _ = self._document.name.rpartition("/")
+        return file if file.startswith("/") else f"{folder}{slash}{file}"
 
     def _combined(
         self, name: str, written: schema.RegionExpression, lists: Mapping[str, RegionList]

@@ -197,6 +197,26 @@ def test_what_is_subtracted_is_not_in_the_list(union: str, minus: str, source: S
     assert not regions(text).regions["c"].contains(source)
 
 
+@pytest.mark.parametrize("order", [("b", "c"), ("c", "b")], ids=" before ".join)
+def test_a_combined_list_is_not_made_of_combined_lists(order: tuple[str, str]) -> None:
+    """What the one takes out would come back by way of the other, whichever stands first."""
+    written = {"b": "{union: [a], minus: [x]}", "c": "{union: [b]}"}
+    combined = ", ".join(f"{name}: {written[name]}" for name in order)
+    with pytest.raises(DocumentError) as caught:
+        regions(f"{{a: [UA], x: [UA-43], {combined}}}")
+    expected = "regions.c.union[0]: expected a list written in full or kept in a file (got 'b')"
+    assert str(caught.value).endswith(expected)
+
+
+def test_a_mistake_in_a_list_is_told_by_the_path_of_the_list() -> None:
+    """It lies beside the policy that names it, wherever that is."""
+    text = "version: 1\nregions: {a: {file: l.txt}, b: {file: /etc/b.txt}}\n"
+    text += "policies: {default: {rules: [], otherwise: allow}}\n"
+    with pytest.raises(DocumentError) as caught:
+        policy.load("/etc/gate/policy.yaml", text, lambda _: "\nATLANTIS")
+    assert [problem.file for problem in caught.value.problems] == ["/etc/b.txt", "/etc/gate/l.txt"]
+
+
 def test_ukraine_may_be_listed_without_crimea() -> None:
     """The rest of a country stays in the list from which a subdivision was taken."""
     combined = regions("{a: [UA], b: [UA-43], c: {union: [a], minus: [b]}}").regions["c"]
@@ -218,7 +238,7 @@ def test_a_list_file_that_is_not_utf8_is_refused() -> None:
 
     with pytest.raises(DocumentError) as caught:
         regions("{a: {file: list.txt}}", read)
-    message = "policy.yaml:3: regions.a.file: expected a readable list of codes (got 'utf-8' codec"
+    message = "policy.yaml:3: regions.a.file: list.txt: expected a readable list of codes ('utf-8'"
     assert str(caught.value).startswith(message)
 
 
