@@ -244,6 +244,28 @@ def test_sighup_opens_the_file_anew(config: Path, log: Path) -> None:
     assert written == told
 
 
+def test_a_file_that_cannot_be_opened_anew_is_tried_again(config: Path, log: Path) -> None:
+    """Decisions go on in the file that logrotate has renamed, until they can go to a new one."""
+    old = log.with_suffix(".1")
+    with serving(config) as process:
+        told = [process.ask(question())["decision_id"]]
+        until(lambda: log.stat().st_size > 0, "the first decision is written")
+        log.rename(old)
+        log.mkdir()
+        process.signal(signal.SIGHUP)
+
+        def written() -> int:
+            told.append(process.ask(question())["decision_id"])
+            return old.read_bytes().count(b"\n")
+
+        until(lambda: written() > 2 and "cannot be opened" in process.said(), "it is told")
+        log.rmdir()
+        until(lambda: written() > 2 and log.exists(), "there is a new file")
+        assert process.stop() == 0
+        assert process.said().count("cannot be opened anew") == 1
+    assert [record["decision_id"] for record in (*records(old), *records(log))] == told
+
+
 def test_a_full_disk_costs_lines_and_not_answers(tmp_path: Path) -> None:
     """The loss is told, once; the service answers on and ends as ever."""
     with serving(deploy(tmp_path, decision_log={"path": "/dev/full"})) as process:

@@ -18,6 +18,7 @@ from pathlib import Path
 from regiongate.geo import rehearsed
 from regiongate.geo.database import Database, DatabaseError
 from regiongate.geo.search_tree import first_addresses
+from regiongate.printable import printable
 
 _LONGEST = 300  # seconds
 _PROGRAM = "import sys; from regiongate.geo.rehearsal import main; main(*sys.argv[1:])"
@@ -48,16 +49,25 @@ def _rehearse(database: Database) -> None:
             "found that it takes longer",
             "undecodable",
         ) from error
-    if problem := _problem(run.returncode, run.stdout):
+    except OSError as error:
+        raise DatabaseError(
+            f"{database.path}: expected a process that decodes its records, "
+            f"found that none can be started ({error.strerror})",
+            "undecodable",
+        ) from None
+    if problem := _problem(run):
         raise DatabaseError(
             f"{database.path}: expected records that can be decoded, {problem}", "undecodable"
         )
 
 
-def _problem(returncode: int, output: str) -> str:
-    if returncode < 0:
-        return f"found one that ends the process ({signal.Signals(-returncode).name})"
-    return output.strip() or (f"found exit status {returncode}" if returncode else "")
+def _problem(run: subprocess.CompletedProcess[str]) -> str:
+    if run.returncode < 0:
+        return f"found one that ends the process ({signal.strsignal(-run.returncode)})"
+    if run.returncode:
+        *_, why = ["no reason", *run.stderr.splitlines()]
+        return f"and the process that decodes them has failed ({printable(why)})"
+    return run.stdout.strip()
 
 
 def main(path: str, digest: str) -> None:

@@ -11,6 +11,7 @@ Everything here happens in one event loop; nothing here remembers an answer.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ FELT: Final = 1.25
 WAITING: Final = 10_000
 """Look-ups of new keys that may wait for their turn; one more is refused."""
 
+_LOG: Final = logging.getLogger(__name__)
+
 
 @dataclass(slots=True, eq=False)
 class _Question:
@@ -52,7 +55,7 @@ class Gathered:
 
     Args:
         name: of the store, for messages; without a password.
-        ask: asks the store; what it raises is a StoreError.
+        ask: asks the store; raises StoreError.
         land: is told what becomes of each look-up, once; a StoreError where it failed.
         late: is told of look-ups that are not to be waited for any longer; they go on.
         concurrent: look-ups under way at once.
@@ -126,15 +129,21 @@ class Gathered:
         self._tick(question, loop, deadline / STEPS)
         try:
             answers = await self._ask(question.digests)
-        except StoreError as error:
+        except Exception as problem:  # noqa: BLE001 whoever waits would wait for ever
             # Nor will it answer those who wait.
-            answers = dict.fromkeys([*question.digests, *self._none_wait()], error)
+            answers = dict.fromkeys([*question.digests, *self._none_wait()], self._why(problem))
         finally:
             self._under_way.discard(question)
             if question.clock is not None:
                 question.clock.cancel()
         self._learn(len(question.digests), (loop.time() - started) / deadline)
         self._land(answers)
+
+    def _why(self, problem: Exception) -> StoreError:
+        if isinstance(problem, StoreError):
+            return problem
+        _LOG.error("a look-up failed", exc_info=problem)
+        return StoreError(f"{self._name}: expected an answer (got {type(problem).__name__})")
 
     def _learn(self, many: int, share: float) -> None:
         """Ask for less at a time when that makes answers that took long come sooner, else for more.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ import orjson
 from prometheus_client.exposition import choose_encoder
 
 from regiongate.runtime.report import Summary
-from regiongate.runtime.sockets import permissions, told
+from regiongate.runtime.sockets import ensure_free, permissions, told
 from regiongate.telemetry.exposition import Exposition
 
 PATIENCE: Final = 5.0
@@ -121,6 +122,7 @@ def served(address: str, shown: Mapping[str, Page], mode: int = 0o660) -> Iterat
 
 
 def _bind(address: str, shown: Mapping[str, Page], mode: int) -> _Server:
+    ensure_free(address)
     with told(address):
         if address.startswith("unix:"):
             return _Server(socket.AF_UNIX, _cleared(address.removeprefix("unix:")), shown, mode)
@@ -178,8 +180,10 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 the base's
-        # As a rule a client that went away in the middle.
-        _LOG.debug("a request to the admin address failed", exc_info=True)
+        # Of a client that went away in the middle nobody has to know.
+        gone = isinstance(sys.exception(), ConnectionError | TimeoutError)
+        level = logging.DEBUG if gone else logging.ERROR
+        _LOG.log(level, "a request to the admin address failed", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):

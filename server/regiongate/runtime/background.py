@@ -56,7 +56,8 @@ async def _keep(
 def _has_failed(task: asyncio.Task[None]) -> bool:
     if not task.done():
         return False
-    _LOG.error("work in the background failed and is begun anew", exc_info=task.exception())
+    problem = None if task.cancelled() else task.exception()
+    _LOG.error("work in the background has ended and is begun anew", exc_info=problem)
     return True
 
 

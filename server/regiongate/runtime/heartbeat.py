@@ -6,11 +6,15 @@ That they come from there is the point: a loop that hangs does not report.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from regiongate.runtime.report import Report
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -35,6 +39,15 @@ def heartbeat(
         task.cancel()
 
 
+def _line(report: Callable[[], Report]) -> bytes:
+    """Return a report; nothing where it cannot be made, which the parent takes for a hang."""
+    try:
+        return report().line()
+    except Exception:  # noqa: BLE001 the task would end, and nobody hear why
+        _LOG.exception("a report to the parent could not be made")
+        return b""
+
+
 async def _report(
     descriptor: int, report: Callable[[], Report], every: float, due: asyncio.Event
 ) -> None:
@@ -44,8 +57,8 @@ async def _report(
     try:
         while True:
             # A parent that does not read gets the next one instead.
-            if not transport.get_write_buffer_size():
-                transport.write(report().line())
+            if not transport.get_write_buffer_size() and (line := _line(report)):
+                transport.write(line)
             due.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(due.wait(), every)

@@ -57,8 +57,9 @@ class Report:
 
     @classmethod
     def read(cls, line: bytes) -> Report:
-        """Read what `line` has written."""
-        written = orjson.loads(line)
+        """Read what `line` has written, in this version or the next: a parent outlives workers."""
+        known = cls.__dataclass_fields__
+        written = {name: one for name, one in orjson.loads(line).items() if name in known}
         for name in ("problems", "rehearsed"):
             written[name] = tuple(written[name])
         written["gauges"] = tuple(

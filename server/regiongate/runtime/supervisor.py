@@ -69,6 +69,11 @@ class Child:
         """Whether there is a process."""
         return self.process is not None and self.process.returncode is None
 
+    @property
+    def exit_code(self) -> int:
+        """How it ended; a failure where there has been no process at all."""
+        return 1 if self.process is None else self.process.returncode or 0
+
     def tried(self) -> bool:
         """Say whether it serves, or has ended."""
         return self.ready.is_set() or (self.process is not None and not self.running)
@@ -134,7 +139,7 @@ class Supervisor:
         if not await self._first_serves(first, keeping[0]):
             told_to = self._stopping.is_set()
             await self._stop(keeping)
-            return 0 if told_to or not first.process else first.process.returncode or 0
+            return 0 if told_to else first.exit_code
         keeping += [asyncio.create_task(self._keep(child)) for child in others]
         announcing = asyncio.create_task(self._announce(ready))
         await self._stopping.wait()
@@ -176,7 +181,7 @@ class Supervisor:
         delay, served = FIRST_DELAY, False
         while not self._stopping.is_set():
             started = time.monotonic()
-            code = await self._live(child)
+            how = await self._outlived(child)
             served = served or child.ready.is_set()
             child.ready.clear()
             child.heard.set()
@@ -185,26 +190,33 @@ class Supervisor:
                 return
             if child.expected or time.monotonic() - started > STEADY_SECONDS:
                 delay = FIRST_DELAY
-            await self._wait(child, code, delay)
+            await self._wait(child, how, delay)
             delay = min(2 * delay, LAST_DELAY)
 
-    async def _wait(self, child: Child, code: int, delay: float) -> None:
+    async def _wait(self, child: Child, how: str, delay: float) -> None:
         """Wait before a worker is started again; not if it ended because it was told to."""
         expected, child.expected = child.expected, False
         if expected:
             return
         self.ledger.restarted(child.number)
-        _LOG.error(
-            "worker %d ended with %s; it is started again in %g s",
-            child.number,
-            _how(code),
-            delay,
-        )
+        _LOG.error("worker %d ended with %s; it is started again in %g s", child.number, how, delay)
         await _first(self._stopping.wait(), delay)
+
+    async def _outlived(self, child: Child) -> str:
+        """Run a worker to its end, and return how that came."""
+        try:
+            return _how(await self._live(child))
+        except Exception as problem:  # noqa: BLE001 one that nobody keeps would be gone for good
+            _LOG.exception("worker %d could not be run", child.number)
+            child.signal(signal.SIGKILL)
+            if child.process is not None:
+                await child.process.wait()
+            return type(problem).__name__
 
     async def _live(self, child: Child) -> int:
         """Run a worker to its end, and return its exit code."""
         reading, writing = os.pipe()
+        reports = await _stream(reading)
         try:
             process = child.process = await asyncio.create_subprocess_exec(
                 *self._command(child, writing),
@@ -217,7 +229,7 @@ class Supervisor:
             os.close(writing)
         if self._stopping.is_set():
             process.terminate()
-        await self._follow(child, await _stream(reading))
+        await self._follow(child, reports)
         return await process.wait()
 
     def _command(self, child: Child, writing: int) -> Sequence[str]:
@@ -335,4 +347,4 @@ async def _stream(descriptor: int) -> asyncio.StreamReader:
 
 
 def _how(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"

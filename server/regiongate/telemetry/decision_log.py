@@ -175,22 +175,31 @@ class DecisionLog:
         """Write as much as can be, and return how many bytes that was."""
         sent = 0
         try:
-            if self._reopen.is_set():
-                self._reopen.clear()
-                self._descriptor = self._open(self._descriptor)
+            self._follow()
             with _alone(self._descriptor):
                 while sent < len(data):
                     sent += os.write(self._descriptor, data[sent:])
         except OSError as error:
-            self._fail(error)
+            self._fail("loses lines", error)
         else:
-            self._failing = False
+            self._failing = self._reopen.is_set()
         return sent
 
-    def _fail(self, error: OSError) -> None:
-        """Say that lines are lost, once until it works again."""
+    def _follow(self) -> None:
+        """Open the file anew where that was asked for; until it can be, lines go on as before."""
+        if not self._reopen.is_set():
+            return
+        self._reopen.clear()
+        try:
+            self._descriptor = self._open(self._descriptor)
+        except OSError as error:
+            self._reopen.set()
+            self._fail("cannot be opened anew, and goes on in the file that it had", error)
+
+    def _fail(self, how: str, error: OSError) -> None:
+        """Say what is wrong, once until it works again."""
         if not self._failing:
-            _LOG.error("the decision log loses lines: %s", error)
+            _LOG.error("the decision log %s: %s", how, error)
         self._failing = True
 
     def _open(self, old: int | None = None) -> int:

@@ -15,7 +15,6 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc import aio
-from prometheus_client.parser import text_string_to_metric_families
 
 from regiongate.extauthz.service import SERVICE, Authorization, Event
 from regiongate.runtime.engines import Engine, Server
@@ -37,7 +36,7 @@ from tests.integration.deployment import (
 from tests.integration.faults import wire
 from tests.integration.faults.probe import ENGINES, OWN, SOAK, figure, probing
 from tests.integration.process import PATIENCE, Process, serving, until
-from tests.integration.workers.fleet import fetch
+from tests.integration.workers.fleet import fetch, total
 
 WINDOW = 256
 """Checks under way at once in a load."""
@@ -79,12 +78,7 @@ def _outcome(future: grpc.Future[bytes]) -> str:
 
 def sample(admin: str, name: str, **labels: str) -> float:
     """Return the sum of a metric's samples."""
-    return sum(
-        one.value
-        for family in text_string_to_metric_families(fetch(f"http://{admin}/metrics").body)
-        for one in family.samples
-        if one.name == name and labels.items() <= one.labels.items()
-    )
+    return total(fetch(f"http://{admin}/metrics"), name, labels)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as openmetrics_families,
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 
 from regiongate.runtime import admin
 from regiongate.runtime.report import Report, Summary
+from regiongate.runtime.sockets import BindError
 from regiongate.telemetry import metrics
 from regiongate.telemetry.metrics import Gauge, Tally
 from tests.integration.deployment import (
@@ -207,7 +209,40 @@ def test_it_can_be_a_unix_socket(tmp_path: Path) -> None:
         connection.close()
 
 
+def test_a_socket_in_use_is_not_taken_from_its_server(tmp_path: Path) -> None:
+    """A second process on the same configuration does not make the first one mute."""
+    address, pages = f"unix:{tmp_path}/admin.sock", admin.pages(lambda: Summary(reports=[SERVING]))
+    with admin.served(address, pages):
+        with (
+            pytest.raises(BindError, match="expected a free address"),
+            admin.served(address, pages),
+        ):
+            pass
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(tmp_path / "admin.sock"))
+
+
+def test_a_page_that_fails_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever asked gets nothing; who reads the log gets to know why."""
+
+    def failing() -> Summary:
+        raise ValueError("a fault")
+
+    with admin.served("127.0.0.1:0", admin.pages(failing)) as bound:
+        with pytest.raises(http.client.RemoteDisconnected):
+            fetch(f"http://{bound}/readyz")
+        assert fetch(f"http://{bound}/healthz").status == 200
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
 # ---------------------------------------------------------------------------------- sums
+
+
+def test_a_report_of_a_newer_worker_is_understood() -> None:
+    """A parent goes on when the version on the disk is the next one."""
+    report = Report(worker=0, pid=1, address="a", serving=True)
+    line = orjson.dumps({**orjson.loads(report.line()), "weather": "fine"})
+    assert Report.read(line) == report
 
 
 def test_tallies_add_up() -> None:

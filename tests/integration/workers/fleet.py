@@ -82,12 +82,7 @@ class Fleet:
 
     def sample(self, name: str, **labels: str) -> float:
         """Return the sum of a metric's samples that have these labels."""
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(self.page("/metrics").body)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return total(self.page("/metrics"), name, labels)
 
     def signal(self, number: signal.Signals) -> None:
         """Send the parent a signal."""
@@ -101,6 +96,18 @@ class Fleet:
     def said(self) -> str:
         """Return what it and its workers wrote to standard error."""
         return self.errors.read_text(errors="replace")
+
+
+def total(metrics: Page, name: str, labels: Mapping[str, str]) -> float:
+    """Return the sum of a metric's samples; none of them is 0, of a metric that there is."""
+    families = list(text_string_to_metric_families(metrics.body))
+    assert any(name.startswith(family.name) for family in families), f"there is no {name}"
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
 
 
 def fetch(url: str, accept: str = "*/*", method: str = "GET") -> Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import signal
 import socket
 import stat
@@ -78,6 +79,22 @@ def test_a_worker_that_crashes_is_started_again_and_the_other_does_not_notice(
     assert (after[0] != before[0], after[1]) == (True, before[1])
     assert all(answered)
     print(f"\n{engine}: back after {took:.2f} s; {len(answered)} Checks of the other, 0 lost")
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """A machine that is short of something, as one is where a worker has just died of it."""
+    with fleet(tmp_path) as running:
+        descriptors = len([*Path(f"/proc/{running.child.pid}/fd").iterdir()])
+        before = resource.prlimit(running.child.pid, resource.RLIMIT_NOFILE)
+        ended = running.workers()[0]
+        # One descriptor is free once the worker has ended: too few to start another.
+        resource.prlimit(running.child.pid, resource.RLIMIT_NOFILE, (descriptors, before[1]))
+        os.kill(ended, signal.SIGKILL)
+        until(lambda: "worker 0 could not be run" in running.said(), "it is told")
+        assert running.answers(1)
+        resource.prlimit(running.child.pid, resource.RLIMIT_NOFILE, before)
+        until(lambda: running.answers(0), "worker 0 answers again")
+        assert running.stop() == 0
 
 
 @pytest.mark.soak

@@ -59,7 +59,7 @@ class Store:
         assert str(error) == f"fake: expected an answer in {self.deadline} s"
         self.late += digests
 
-    async def answer(self, error: StoreError | None = None) -> None:
+    async def answer(self, error: Exception | None = None) -> None:
         """Answer everything that is asked now."""
         for answer in self.answering:
             if error:
@@ -198,6 +198,21 @@ async def test_a_store_that_answers_is_waited_for() -> None:
         await store.answer()
     assert store.late == []
     assert len(store.landed) == 12
+
+
+async def test_a_fault_of_ours_is_an_answer_too(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever waits would wait for ever, and Envoy decide by failure_mode_allow."""
+    store = Store(deadline=60)
+    gathered = store.gathered()
+    gathered.want(b"a", again=False)
+    await settle()
+    await store.answer(RuntimeError("a fault"))
+    assert str(store.landed.pop(b"a")) == "fake: expected an answer (got RuntimeError)"
+    assert [record.message for record in caplog.records] == ["a look-up failed"]
+    gathered.want(b"a", again=False)
+    await settle()
+    await store.answer()
+    assert store.landed == {b"a": None}
 
 
 async def test_a_store_that_fails_answers_nobody() -> None:
