@@ -82,6 +82,10 @@ class Digester:
         return f"{self.algorithm}:{digest.hex()}"
 
 
+EITHER: Final = Digester(b"any", Digester())
+"""Reads digests made with a pepper and without one, and is to make none."""
+
+
 def split(written: str) -> tuple[str, bytes]:
     """Read a digest of either algorithm.
 

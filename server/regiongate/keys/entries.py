@@ -42,6 +42,8 @@ def _unless_empty(text: Any, code: ValidatorFunctionWrapHandler) -> Any:
 
 Text = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 Required = Annotated[Text, Field(min_length=1)]
+
+
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@/-]*$", max_length=128)]
 """Ids travel in headers, logs and metrics."""
 

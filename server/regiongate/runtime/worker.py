@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -92,6 +93,7 @@ class Worker:
         self._serving = False
         self._store: CachedStore | None = None
         self._counted = Counts()
+        self._counting = threading.Lock()
         self._calls = self._composed(closing)
         self._server = engines.Server(
             self._engine,
@@ -132,10 +134,11 @@ class Worker:
 
     def report(self) -> Report:
         """Tell of this worker; may be called from any thread."""
-        self._count_log()
-        self._count_keys()
-        self._count_undecodable()
-        self._tally.family(metrics.LIMITED)["expired",] = [self._server.expired]
+        with self._counting:
+            self._count_log()
+            self._count_keys()
+            self._count_undecodable()
+            self._tally.family(metrics.LIMITED)["expired",] = [self._server.expired]
         return Report(
             worker=self._post.worker,
             pid=os.getpid(),

@@ -580,6 +580,9 @@ def test_what_is_wrong_with_a_key_file(tmp_path: Path) -> None:
     assert found.exit_code == 1
     assert f"{path}:3: keys[0].plam: expected no key of this name" in found.stdout
     assert command("keys", "list", "--store", f"file:{path}").exit_code == 2
+    path.write_text("version: 1\nkeys:\n  - {id: a, digest: x}\n")
+    asked = ["keys", "show", "--key", "--store", f"file:{path}"]
+    assert CliRunner().invoke(main, asked, input=SECRET).exit_code == 1
     path.write_bytes(deployment.keys())
     found = command("keys", "history", "--store", f"file:{path}")
     assert found.stderr == f"{path}: expected a store with a history, and this is a key file\n"

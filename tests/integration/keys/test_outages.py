@@ -16,6 +16,8 @@ import pytest
 from regiongate.keys.cache import CachedStore, Limits
 from regiongate.keys.register import Register, change_key
 from regiongate.keys.stores import StoreError, opening
+from regiongate.keys.stores.sqlite.database import Location
+from regiongate.keys.stores.sqlite.register import SqliteRegister
 from tests.integration.keys.made_up import NOTE, adding, digest, following, key, numbered, until
 from tests.integration.keys.servers import Server
 from tests.unprivileged import unprivileged
@@ -319,6 +321,20 @@ def test_an_import_that_is_killed(server: Server) -> None:
         loading.finish()
     assert [json.loads(one)["id"] for one in register.every_key()] == ["a", "c"]
     assert list(register.problems()) == []
+    register.close()
+
+
+def test_an_import_that_there_is_no_room_for(tmp_path: Path) -> None:
+    """SQLite undoes it by itself; what is told is why."""
+    register = SqliteRegister(Location(tmp_path / "keys.db"), patience=1.0)
+    register.commit([adding("a", key("a"))], NOTE)
+    ((pages,),) = register._db.execute("PRAGMA page_count")
+    register._db.execute(f"PRAGMA max_page_count = {pages + 10}")
+    many = [str(number) for number in range(2000)]
+    with pytest.raises(StoreError) as full, register.load(NOTE, replace=False) as loading:
+        loading.add(numbered(*many))
+    assert str(full.value).endswith("can be used (database or disk is full)")
+    assert [json.loads(one)["id"] for one in register.every_key()] == ["a"]
     register.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from regiongate.runtime import config
 from regiongate.runtime.config import Settings
-from regiongate.runtime.lasting import AT_START, OF_PARENT, at_start, need_restart, of_parent
+from regiongate.runtime.lasting import AT_START, OF_PARENT, TIMER, at_start, need_restart, of_parent
 from regiongate.runtime.state import State
 from tests.integration.deployment import deploy, settings
 
@@ -52,6 +53,24 @@ def test_a_change_that_is_not_taken_over_is_named(section: str, tmp_path: Path) 
     assert now != before
     assert need_restart(at_start(before), now) == (() if section in TAKEN_OVER else (section,))
     assert need_restart(at_start(now), now) == ()
+
+
+def test_the_time_between_two_updates_is_named_alone(tmp_path: Path) -> None:
+    """What else is said of databases is taken over, their sources among it."""
+    update = {"sources": {"country.mmdb": "dbip-country-lite"}}
+    told = {
+        every: written(
+            tmp_path,
+            geo={
+                "country": "country.mmdb",
+                "update": {**update, **({"every": every} if every else {})},
+            },
+        )
+        for every in ("", "1h", "24h")
+    }
+    for before, now in itertools.permutations(told.values(), 2):
+        assert need_restart(at_start(before), now) == (TIMER,)
+    assert need_restart(at_start(told["1h"]), told["1h"]) == ()
 
 
 @pytest.mark.parametrize("section", OF_PARENT)

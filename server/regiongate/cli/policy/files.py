@@ -14,7 +14,7 @@ import click
 from regiongate import policy, reading
 from regiongate.documents import check, parse
 from regiongate.keys import entries
-from regiongate.keys.digest import Digester
+from regiongate.keys.digest import EITHER
 from regiongate.keys.record import KeyRecord
 from regiongate.keys.stores import file
 from regiongate.policy import PolicySet, cases
@@ -63,7 +63,7 @@ def keys(path: Path) -> dict[str, KeyRecord]:
         DocumentError: with every problem found.
     """
     text = configuration.text(path)
-    file.load(str(path), text, _digester(text))  # for its problems
+    file.load(str(path), text, EITHER)  # for its problems
     written = check(parse(str(path), text), file.KeyFile)
     return {
         key.id: entries.record(key, written.organisations.get(key.org or ""))
@@ -78,8 +78,3 @@ def exemptions(records: Mapping[str, KeyRecord]) -> list[Held]:
         for exemption in record.profile.exemptions:
             holders.setdefault(exemption, []).append(record.id)
     return [Held(f"key {', '.join(ids)}", exemption) for exemption, ids in holders.items()]
-
-
-def _digester(text: str) -> Digester:
-    """Return a digester that reads the file's digests; as it makes none, any pepper will do."""
-    return Digester(b"not needed" if "hmac-sha256:" in text else b"")

@@ -8,18 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from regiongate.documents import Document, DocumentError, check, parse
 from regiongate.keys import entries
-from regiongate.keys.digest import Digester, split
+from regiongate.keys.digest import EITHER
 from regiongate.keys.entries import KeyFile, KeyModel, OrganisationModel
 from regiongate.keys.register import Change, Kept, Loading, Note, Recorded
 from regiongate.keys.stores import StoreError, file
 from regiongate.keys.strikes import Strike, Tally
-
-_EITHER: Final = Digester(b"any", Digester())
-"""Reads digests with a pepper and without one; which it is to be, the configuration says."""
 
 
 class FileRegister:
@@ -40,8 +37,10 @@ class FileRegister:
 
     def key_of(self, digest: bytes) -> Kept[KeyModel] | None:
         """Return a key by its digest."""
-        found = (Kept(one, 1) for one in self._keys() if split(one.digest)[1] == digest)
-        return next(found, None)
+        # As text: one that is malformed is nobody's, and `problems` tells of it.
+        written = f":{digest.hex()}"
+        found = (one for one in self._keys() if one.digest.lower().endswith(written))
+        return next((Kept(one, 1) for one in found), None)
 
     def organisation(self, id: str) -> Kept[OrganisationModel] | None:  # noqa: A002 likewise
         """Return an organisation by its id."""
@@ -60,7 +59,7 @@ class FileRegister:
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with the file."""
         try:
-            file.load(self._name, self._text, _EITHER)
+            file.load(self._name, self._text, EITHER)
         except DocumentError as error:
             yield from map(str, error.problems)
 

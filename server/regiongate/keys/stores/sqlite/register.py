@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -238,15 +238,14 @@ class SqliteRegister:
     @contextmanager
     def load(self, note: Note, *, replace: bool) -> Iterator[SqliteLoading]:
         """Begin an import; leaving it unfinished undoes it."""
-        with self._location.errors():
+        with self._location.errors(), suppress(_Unfinished):
             # Digests come in no order: pages that do not fit are written again and again.
             self._db.execute(f"PRAGMA cache_size = -{IMPORT_KIBIBYTES}")
-            self._db.execute("BEGIN IMMEDIATE")
-            loading = SqliteLoading(self, note, replace=replace)
-            try:
+            with transaction(self._db):
+                loading = SqliteLoading(self, note, replace=replace)
                 yield loading
-            finally:
-                self._db.execute("COMMIT" if loading.finished else "ROLLBACK")
+                if not loading.finished:
+                    raise _Unfinished
 
     def prune(self, before: datetime, note: Note) -> int:
         """Forget the changes before a moment, and record that; return how many they were."""
@@ -279,6 +278,10 @@ def _row(strike: Strike) -> tuple[str | float, ...]:
     at = strike.at.timestamp()
     ends = at + strike.limit.within.total_seconds()
     return strike.decision_id, strike.key_id, strike.rule, at, ends, strike.country
+
+
+class _Unfinished(Exception):  # noqa: N818 an outcome that is expected, not a fault
+    """An import that is left before its end."""
 
 
 class SqliteLoading:
