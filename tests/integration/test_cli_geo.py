@@ -318,9 +318,11 @@ def test_probes_that_are_not_met_are_shown(tmp_path: Path) -> None:
 
 def test_age_is_held_against_what_is_allowed(tmp_path: Path) -> None:
     """Of the databases of countries."""
-    config = deploy(tmp_path, geo={**GEO, "max_age": "2d"})
-    out = run("show", "-c", config).stdout
-    assert out.count("(3 days old, more than the 2 of geo.max_age)") == 2
+    config = deploy(tmp_path, geo={**GEO, "max_age": "71h"})
+    told = run("show", "-c", config).stdout
+    assert told.count("(3 days old, more than geo.max_age, 71h)") == 2
+    config = deploy(tmp_path, geo={**GEO, "max_age": "84h"})
+    assert "more than" not in run("show", "-c", config).stdout
 
 
 @contextmanager

@@ -165,8 +165,7 @@ class Databases:
     @property
     def stale(self) -> bool:
         """Whether the oldest of the databases of countries is older than is allowed."""
-        allowed = self._written.max_age
-        return allowed is not None and datetime.now(UTC) - self.built > allowed
+        return self._written.is_stale(self.built, datetime.now(UTC))
 
     @property
     def undecodable(self) -> int:
@@ -253,7 +252,6 @@ def _warn_of(database: Database, place: Place, written: Geo, now: datetime) -> N
     """Say what an operator should know of a database."""
     if database.reader != "c":
         _LOG.warning("the C extension of maxminddb is missing: look-ups take 15 times as long")
-    old = written.max_age is not None and now - database.built > written.max_age
-    if place.role == "country" and old:
+    if place.role == "country" and written.is_stale(database.built, now):
         days = (now - database.built).days
         _LOG.warning("%s is %d days old, more than geo.max_age allows", database.path, days)

@@ -125,19 +125,10 @@ def _shown(
         candidate = Database.open(place.path)
         gate_of(place, written).check(candidate, now=now, in_use=used[0] if used else None)
     except DatabaseError as error:
-        return Shown(place, _told(place, now), str(error), used)
+        told = telling.described_with_care(place.path, place.role, place.layout, now)
+        return Shown(place, told, str(error), used)
     opened.append((place, candidate))
-    told = telling.described(candidate, place.role, place.layout, now)
-    return Shown(place, told, "", used)
-
-
-def _told(place: Place, now: datetime) -> Mapping[str, Any] | None:
-    """Tell of a file that was refused, and may hold anything."""
-    try:
-        careful = Database.open(place.path, careful=True)
-        return telling.described(careful, place.role, place.layout, now)
-    except DatabaseError:
-        return None
+    return Shown(place, telling.described(candidate, place.role, place.layout, now), "", used)
 
 
 def _unmet(opened: Sequence[tuple[Place, Database]], written: Geo) -> list[str]:
@@ -173,8 +164,9 @@ def _lines(
     for one in shown:
         yield str(one.place)
         if one.told is not None:
-            max_age = written.max_age if one.place.role == "country" else None
-            yield from telling.lines(dict(one.told), max_age)
+            built, now = datetime.fromisoformat(one.told["built"]), datetime.now(UTC)
+            stale = one.place.role == "country" and written.is_stale(built, now)
+            yield from telling.lines(one.told, written.max_age if stale else None)
         yield f"  gate       {one.problem or 'passes'}"
         yield from dict.fromkeys(_used(used, one.told) for used in one.used)
         yield ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from regiongate.geo import Database, Layout, Role
+from regiongate import durations
+from regiongate.geo import Database, DatabaseError, Layout, Role
 from regiongate.geo.gate import sample
 from regiongate.geo.recognition import recognised, spelled
 from regiongate.printable import printable
@@ -50,14 +51,35 @@ def described(
     }
 
 
-def lines(told: dict[str, Any], max_age: timedelta | None = None) -> Iterator[str]:
-    """Write down what `described` returns."""
+def described_with_care(
+    path: Path, role: Role, layout: Layout | None, now: datetime
+) -> dict[str, Any] | None:
+    """Return the same of a file that was refused, and may hold anything; None if it is none.
+
+    Args:
+        path: of the file.
+        role: as above, like the rest.
+    """
+    try:
+        return described(Database.open(path, careful=True), role, layout, now)
+    except DatabaseError:
+        return None
+
+
+def lines(told: Mapping[str, Any], exceeded: timedelta | None = None) -> Iterator[str]:
+    """Write down what `described` returns.
+
+    Args:
+        told: that.
+        exceeded: the age that a database may have, where this one is older.
+    """
     days = told["age_days"]
-    stale = max_age is not None and days >= max_age.days
-    limit = f", more than the {max_age.days} of geo.max_age" if stale and max_age else ""
+    age = f"{days} day{'s' * (days != 1)} old"
+    if exceeded is not None:
+        age += f", more than geo.max_age, {durations.written(exceeded)}"
     layout, versions = told["layout"], "IPv4 and IPv6" if told["ip_version"] == 6 else "IPv4"  # noqa: PLR2004 the version
     yield f"  type       {told['type']}"
-    yield f"  built      {told['built'][:16]}Z ({days} days old{limit})"
+    yield f"  built      {told['built'][:16]}Z ({age})"
     yield f"  layout     {', '.join(layout['found']) or 'not recognised'}"
     if layout["given"] and layout["found"] != layout["given"]:
         yield f"             configured: {', '.join(layout['given'])}"

@@ -126,14 +126,6 @@ def _judged(
     try:
         gate.check(candidate, now=now, in_use=in_use)
     except DatabaseError as error:
-        return _told(file, gate, now), str(error), error.objections
+        told = telling.described_with_care(file, gate.role, gate.layout, now)
+        return told, str(error), error.objections
     return telling.described(candidate, gate.role, gate.layout, now), "", ()
-
-
-def _told(file: Path, gate: Gate, now: datetime) -> dict[str, Any] | None:
-    """Tell of a file that was refused, and may hold anything."""
-    try:
-        careful = Database.open(file, careful=True)
-        return telling.described(careful, gate.role, gate.layout, now)
-    except DatabaseError:
-        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -124,6 +125,15 @@ class Geo(Model):
                 f" (got {', '.join(stray)})"
             )
         return self
+
+    def is_stale(self, built: datetime, now: datetime) -> bool:
+        """Say whether a database of countries is older than is allowed.
+
+        Args:
+            built: when it was made.
+            now: the current time.
+        """
+        return self.max_age is not None and now - built > self.max_age
 
     def keys(self, role: Role) -> list[documents.Path]:
         """Return the keys of the configuration that name the files of `files`."""
