@@ -1,8 +1,8 @@
 """Measures how long it takes to locate an address, against a bare lookup of maxminddb.
 
 Builds a database like MaxMind's Country, with names in eight languages, asks for its networks in
-random order and prints a table. Then asks for ever other addresses, and ends with 1 when memory
-grows past its bound. From the root of the repository:
+random order and prints a table. Then asks for a million addresses, each only once, and ends with 1
+when memory grows past its bound. From the root of the repository:
 
     python -m bench.geo [--networks 60000] [--distinct 1000000]
 """

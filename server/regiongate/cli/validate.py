@@ -82,7 +82,7 @@ def _warnings(configured: Configured, config: Path) -> Iterator[str]:
         if exemption.rule not in {EVERY_RULE, *rules}:
             yield f"{named} is from {exemption.rule}, and no rule is called so"
         if now < exemption.ends <= now + SOON:
-            yield f"{named} ends within 14 days, at {exemption.ends.isoformat()}"
+            yield f"{named} ends within {SOON.days} days, at {exemption.ends.isoformat()}"
 
 
 def _needs_warnings(configured: Configured, config: Path) -> Iterator[str]:

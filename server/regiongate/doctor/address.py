@@ -169,18 +169,13 @@ def _measured(found: Detection, what: str, observed: Observation) -> Finding:
         f"{what}, and x-forwarded-for has no more entries than that"
         f"{f' in {short} of {recent} Checks' if longer else ''}: Envoy takes the proxy"
         " itself for the client, or an entry that the client has written",
-        f"xff_num_trusted_hops: {max(0, _usual(observed) - 1)}   # {_COUNT}",
+        f"xff_num_trusted_hops: {max(0, observed.usual_entries - 1)}   # {_COUNT}",
     )
 
 
 def url(admin: str) -> str:
     """Write an admin address as --admin takes it."""
     return admin if admin.startswith("unix:") else f"http://{admin}"
-
-
-def _usual(observed: Observation) -> int:
-    entries = max(observed.entries.items(), key=lambda one: one[1], default=("0", 0))
-    return int(entries[0])
 
 
 @careful

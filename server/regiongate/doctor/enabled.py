@@ -10,7 +10,7 @@ from regiongate.doctor.finding import Finding
 from regiongate.doctor.saying import careful, unknown, warning, wrong
 from regiongate.doctor.tree import Node
 
-_HUNDRED: Final = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
+_DENOMINATORS: Final = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
 
 
 @careful
@@ -66,7 +66,7 @@ def _share(percent: Node) -> float:
     """Return the share of a FractionalPercent, or of the percentage that a runtime layer has."""
     if percent and not percent.has_fields:
         return (percent.number or 0.0) / 100
-    of = _HUNDRED[percent["denominator"].choice(*_HUNDRED)]
+    of = _DENOMINATORS[percent["denominator"].choice(*_DENOMINATORS)]
     return (percent["numerator"].number or 0.0) / of
 
 

@@ -104,6 +104,11 @@ class Observation:
         """How many Checks had no client's address."""
         return sum(self.problems.values())
 
+    @property
+    def usual_entries(self) -> int:
+        """The most frequent number of entries in x-forwarded-for."""
+        return int(max(self.entries.items(), key=lambda one: one[1], default=("0", 0))[0])
+
     def longer(self, than: int) -> int:
         """Return how many Checks had more than so many entries in x-forwarded-for."""
         return sum(count for entries, count in self.entries.items() if int(entries) > than)

@@ -142,7 +142,7 @@ client_address: {source: xff, envoy_appends: false, …}"""
 
 
 def _too_many(expected: Expected, observed: Observation) -> tuple[str, str, str]:
-    fitting = max(0, _usual(observed) - expected.envoy_appends)
+    fitting = max(0, observed.usual_entries - expected.envoy_appends)
     return (
         "hops-too-many",
         (
@@ -280,7 +280,7 @@ def _peers(expected: Expected, observed: Observation, say: Say, trusted: int) ->
 
 def _more_hops(expected: Expected, observed: Observation, trusted: int) -> str:
     """Propose as many hops as x-forwarded-for has entries for, where that is more than now."""
-    hops = _usual(observed) - 1
+    hops = observed.usual_entries - 1
     if hops <= trusted:
         return ""
     envoy = f"xff_num_trusted_hops: {hops}   # Envoy: the number of your own proxies in front of it"
@@ -293,11 +293,6 @@ def _more_hops(expected: Expected, observed: Observation, trusted: int) -> str:
         case "peer":
             return f"{envoy}\nclient_address: {{source: envoy}}   # regiongate.yaml"
     return ""
-
-
-def _usual(observed: Observation) -> int:
-    """Return the most frequent number of entries in x-forwarded-for."""
-    return int(max(observed.entries.items(), key=lambda one: one[1], default=("0", 0))[0])
 
 
 def _shown(observed: Observation) -> str:

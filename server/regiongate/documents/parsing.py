@@ -70,7 +70,8 @@ def parse(name: str, text: str, *, octal: bool = False) -> Document:
             that stands for very much.
     """
     try:
-        root = None if _too_deep(name, text) else yaml.compose(text, _Loader)
+        _require_shallow(name, text)
+        root = yaml.compose(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -98,7 +99,7 @@ def _unquoted(text: str, line: int) -> str:
     return _QUOTES if any(map(_BEGINS_WITH_TAG.search, written)) else ""
 
 
-def _too_deep(name: str, text: str) -> bool:
+def _require_shallow(name: str, text: str) -> None:
     """Refuse what would exhaust the stack of those who read it by recursion.
 
     Raises:
@@ -113,7 +114,6 @@ def _too_deep(name: str, text: str) -> bool:
         if depth > _DEEPEST:
             line = event.start_mark.line + 1 if event.start_mark else 1
             raise DocumentError([Problem(name, line, "", _NOT_SO_DEEP)])
-    return False
 
 
 # ------------------------------------------------------------------------------------- YAML 1.2

@@ -156,7 +156,7 @@ def recalled(snapshot: Snapshot, asked: Asked) -> KeyRecord | None:
 
 
 async def found(snapshot: Snapshot, asked: Asked) -> KeyRecord | None:
-    """Return the same, and wait for the store.
+    """Return the record of the key, waiting for the store where that has to be asked.
 
     Raises:
         StoreError: it is away, and that is not to pass for an unknown key.

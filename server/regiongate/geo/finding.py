@@ -4,19 +4,13 @@ An address is looked up as a locator does it; nothing is interpreted or remember
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv6Network, ip_network
+from ipaddress import ip_network
 
 from maxminddb.types import Record
 
+from regiongate.address import Address, Network
 from regiongate.geo.database import Database, DatabaseError
-from regiongate.geo.ranges import Address, Network, embedded
-
-KINDS = {
-    IPv6Network("::ffff:0:0/96"): "IPv4-mapped",
-    IPv6Network("64:ff9b::/96"): "NAT64",
-    IPv6Network("2002::/16"): "6to4",
-}
-"""What the addresses that carry an IPv4 address are called."""
+from regiongate.geo.ranges import EMBEDDING, embedded
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +46,4 @@ def carries(address: Address) -> tuple[str, Address] | None:
     carried = embedded(address)
     if carried is None:
         return None
-    return next(name for network, name in KINDS.items() if address in network), carried[0]
+    return next(kind for network, (kind, _) in EMBEDDING.items() if address in network), carried[0]

@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, Protocol
 
-from regiongate.address import ClientAddress
+from regiongate.address import Address, ClientAddress
 from regiongate.geo.database import Database, DatabaseError, Objection
 from regiongate.geo.layouts import Layout, Location, read
 from regiongate.geo.locate import Locator
-from regiongate.geo.ranges import Address
 from regiongate.geo.rehearsal import rehearse
 
 Role = Literal["country", "asn", "anonymous"]

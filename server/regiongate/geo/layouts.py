@@ -46,29 +46,24 @@ _PLACE = frozenset(
 )
 """All that a record of MaxMind's Country and City and of DB-IP's Lite databases usually has."""
 
-_FLAGS = frozenset(
-    {
-        "is_anonymous",
-        "is_anonymous_vpn",
-        "is_hosting_provider",
-        "is_public_proxy",
-        "is_residential_proxy",
-        "is_tor_exit_node",
-    }
-)
-"""Of MaxMind's Anonymous-IP and Anonymous-Plus."""
-
-_USUAL: Mapping[Field, tuple[str, ...]] = {
-    "country": ("country_code", "country"),
-    "asn": ("autonomous_system_number", "asn"),
-    "as_org": ("autonomous_system_organization", "as_name"),
+FLAGS: Mapping[Field, tuple[str, ...]] = {
     "anonymous": ("is_anonymous",),
     "vpn": ("is_anonymous_vpn",),
     "tor": ("is_tor_exit_node",),
     "hosting": ("is_hosting_provider",),
     "proxy": ("is_public_proxy", "is_residential_proxy"),
 }
+"""The keys of MaxMind's Anonymous-IP and Anonymous-Plus."""
+
+_USUAL: Mapping[Field, tuple[str, ...]] = {
+    "country": ("country_code", "country"),
+    "asn": ("autonomous_system_number", "asn"),
+    "as_org": ("autonomous_system_organization", "as_name"),
+    **FLAGS,
+}
 """The keys that a value is usually found under."""
+
+_FLAG_KEYS = frozenset(key for keys in FLAGS.values() for key in keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +188,7 @@ def _read_any(record: Mapping[str, object]) -> Location:
         _code(_member(values.get("registered_country"), "iso_code")),
         _number(values.get("autonomous_system_number")) or _number(values.get("asn")),
         _name(values.get("autonomous_system_organization")) or _name(values.get("as_name")),
-        *(() if _FLAGS.isdisjoint(values) else _flags(values)),
+        *(() if _FLAG_KEYS.isdisjoint(values) else _flags(values)),
     )
 
 

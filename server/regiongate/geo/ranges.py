@@ -3,10 +3,9 @@
 Pure tables of RFC 6890 and its successors. Nothing here knows about databases.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from regiongate.address import Address, Network
 
 PRIVATE: dict[int, tuple[Network, ...]] = {
     4: (
@@ -42,11 +41,12 @@ PRIVATE: dict[int, tuple[Network, ...]] = {
 """Networks by IP version. None contains another."""
 
 EMBEDDING = {
-    IPv6Network("::ffff:0:0/96"): 0,  # IPv4-mapped, RFC 4291
-    IPv6Network("64:ff9b::/96"): 0,  # NAT64, RFC 6052
-    IPv6Network("2002::/16"): 80,  # 6to4, RFC 3056
+    IPv6Network("::ffff:0:0/96"): ("IPv4-mapped", 0),  # RFC 4291
+    IPv6Network("64:ff9b::/96"): ("NAT64", 0),  # RFC 6052
+    IPv6Network("2002::/16"): ("6to4", 80),  # RFC 3056
 }
-"""Networks whose addresses carry an IPv4 address, and how many bits follow it."""
+"""Networks whose addresses carry an IPv4 address: what such an address is called, and how many bits
+follow the one inside."""
 
 _RANGES = {4: PRIVATE[4], 6: (*PRIVATE[6], *EMBEDDING)}
 _EDGES = {
@@ -64,7 +64,7 @@ def is_private(address: Address) -> bool:
 
 def embedded(address: Address) -> tuple[IPv4Address, int] | None:
     """Return the IPv4 address inside an IPv6 address and how many bits stand before it, if any."""
-    for network, behind in EMBEDDING.items():
+    for network, (_, behind) in EMBEDDING.items():
         if address in network:
             return IPv4Address(int(address) >> behind & 0xFFFFFFFF), network.prefixlen
     return None

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from regiongate.geo.gate import Role
-from regiongate.geo.layouts import Field, Layout, Way, read
+from regiongate.geo.layouts import FLAGS, Field, Layout, Way, read
 
 _COUNTRY: tuple[Way, ...] = (("country", "iso_code"), ("country_code",), ("country",), (), (0,))
 _ASN: tuple[Way, ...] = (
@@ -12,17 +12,10 @@ _ASN: tuple[Way, ...] = (
     ("traits", "autonomous_system_number"),
     ("asn",),
 )
-_FLAGS: Mapping[Field, tuple[str, ...]] = {
-    "anonymous": ("is_anonymous",),
-    "vpn": ("is_anonymous_vpn",),
-    "tor": ("is_tor_exit_node",),
-    "hosting": ("is_hosting_provider",),
-    "proxy": ("is_public_proxy", "is_residential_proxy"),
-}
 _WAYS: Mapping[Role, tuple[tuple[Field, Way], ...]] = {
     "country": tuple(("country", way) for way in _COUNTRY),
     "asn": tuple(("asn", way) for way in _ASN),
-    "anonymous": tuple((field, (key,)) for field, keys in _FLAGS.items() for key in keys),
+    "anonymous": tuple((field, (key,)) for field, keys in FLAGS.items() for key in keys),
 }
 
 

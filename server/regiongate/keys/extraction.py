@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, NamedTuple, Protocol
 
+from regiongate.keys import minting
+
 MAX_LENGTH: Final = 1024
 """Bytes of a key."""
 
@@ -167,6 +169,14 @@ def objection(extractors: Sequence[Extractor], key: bytes) -> str:
     """Return why no request can carry a key in any of the places; empty where one can."""
     objections = [one.objection(key) for one in extractors]
     return objections[0] if all(objections) and objections else ""
+
+
+def unusable(extractors: Sequence[Extractor], key: bytes) -> str:
+    """Return why it makes no sense to keep a key; empty where it does."""
+    if minting.is_mistyped(key):
+        return f"expected a key as it was printed: after {minting.PREFIX} it has a checksum"
+    problem = objection(extractors, key)
+    return f"expected a key that a request can carry ({problem})" if problem else ""
 
 
 def extract(extractors: Sequence[Extractor], sent: Sent) -> Presented:

@@ -152,18 +152,12 @@ class _Reader:
             if not isinstance(key, str) or not key or "digest" in values:
                 yield self._problem(line, "expected either a key or its digest")
                 return
-            if wrong := self._objection(key.encode()):
+            if wrong := extraction.unusable(self._extractors, key.encode()):
                 yield self._problem(line, wrong)
                 return
             values |= _of(key, self._digester, values.get("display"))
         whole = {"version": 1, "keys": [values]}
         yield from self._checked(line, whole, lambda file: [(one.id, one) for one in file.keys])
-
-    def _objection(self, key: bytes) -> str:
-        if minting.is_mistyped(key):
-            return f"expected a key as it was printed: after {minting.PREFIX} it has a checksum"
-        problem = extraction.objection(self._extractors, key)
-        return f"expected a key that a request can carry ({problem})" if problem else ""
 
     def _checked(
         self, line: int, values: Any, entries: Callable[[KeyFile], list[tuple[str, Entry]]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Generic, Protocol
@@ -234,21 +234,8 @@ def change_key(
     Raises:
         Conflict: other changes always came first.
     """
-    for _ in range(TRIES):
-        kept = register.key(id)
-        if kept is None:
-            return None
-        entry = edit(kept.entry)
-        edited = Edited(entry, entry != kept.entry)
-        if not edited.changed and not forgive:
-            return edited
-        change = Change(kind=Kind.KEY, id=id, revision=kept.revision, entry=entry, forgive=forgive)
-        try:
-            register.commit([change], note)
-        except Conflict:
-            continue
-        return edited
-    raise Conflict(f"{id}: expected to come first once in {TRIES} tries")
+    wanted = Change(kind=Kind.KEY, id=id, revision=0, entry=None, forgive=forgive)
+    return _changed(register, wanted, register.key, edit, note)
 
 
 def change_organisation(
@@ -258,18 +245,29 @@ def change_organisation(
     note: Note,
 ) -> Edited[OrganisationModel] | None:
     """Change an organisation; as `change_key`."""
+    wanted = Change(kind=Kind.ORGANISATION, id=id, revision=0, entry=None)
+    return _changed(register, wanted, register.organisation, edit, note)
+
+
+def _changed(
+    register: Register,
+    wanted: Change,
+    read: Callable[[str], Kept[AnyEntry] | None],
+    edit: Callable[[AnyEntry], AnyEntry],
+    note: Note,
+) -> Edited[AnyEntry] | None:
+    """Make a change that still lacks what it changes, and to what."""
     for _ in range(TRIES):
-        kept = register.organisation(id)
+        kept = read(wanted.id)
         if kept is None:
             return None
         entry = edit(kept.entry)
         edited = Edited(entry, entry != kept.entry)
-        if not edited.changed:
+        if not edited.changed and not wanted.forgive:
             return edited
-        change = Change(kind=Kind.ORGANISATION, id=id, revision=kept.revision, entry=entry)
         try:
-            register.commit([change], note)
+            register.commit([replace(wanted, revision=kept.revision, entry=entry)], note)
         except Conflict:
             continue
         return edited
-    raise Conflict(f"{id}: expected to come first once in {TRIES} tries")
+    raise Conflict(f"{wanted.id}: expected to come first once in {TRIES} tries")

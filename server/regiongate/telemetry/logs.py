@@ -124,6 +124,4 @@ class _Json(logging.Formatter):
             line["worker"] = self._worker
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        # What a log call adds with `extra` is meant for machines.
-        line |= record.__dict__.get("fields", {})
         return orjson.dumps(line, default=str).decode()

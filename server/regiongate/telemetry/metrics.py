@@ -236,7 +236,6 @@ class Metrics:
         self._decisions = tally.family(DECISIONS)
         self._durations = tally.family(DURATION)
         # There from the start, so that a rate can be told of the first.
-        tally.observe(DURATION, 0.0)
         self._durations[()] = [0.0] * (len(BUCKETS) + 2)
 
     def record(self, event: Event) -> None:

@@ -350,7 +350,10 @@ FILTERS = {
     "active": (("--status", "active"), ["a"]),
     "expired": (("--status", "expired"), ["c"]),
     "plan": (("--plan", "gold"), ["b"]),
+    "plan of its organisation": (("--plan", "team"), ["a"]),
     "label": (("--label", "x=1"), ["a"]),
+    "label of its organisation": (("--label", "y=2"), ["a"]),
+    "label in place of its organisation's": (("--label", "x=0"), []),
     "country": (("--country", "FR"), ["b"]),
     "limit": (("--limit", "2"), ["a", "b"]),
     "none": (("--org", "acme", "--plan", "gold"), []),
@@ -359,7 +362,7 @@ FILTERS = {
 
 def test_listing(run: Run) -> None:
     """Keys are listed by what is said about them."""
-    run("org", "add", "acme")
+    run("org", "add", "acme", "--plan", "team", "--label", "x=0", "--label", "y=2")
     run("add", "a", "--org", "acme", "--label", "x=1")
     run("add", "b", "--plan", "gold", "--denied-countries", "FR")
     run("suspend", "b")
@@ -367,8 +370,26 @@ def test_listing(run: Run) -> None:
     for name, (arguments, expected) in FILTERS.items():
         lines = run("list", *arguments, "--json").stdout.splitlines()
         assert [json.loads(line)["id"] for line in lines] == expected, name
-    assert "gold" in run("list").stdout
-    assert run("org", "list").stdout.split()[-1] == "acme"
+    assert run("list").stdout.count("gold") == run("list").stdout.count("team") == 1
+    assert run("org", "list").stdout.split()[-2:] == ["acme", "team"]
+
+
+def test_a_country_that_is_none_is_no_filter(run: Run) -> None:
+    """An empty list would say that no key has to do with it."""
+    told = run("list", "--country", "us", code=2).stderr
+    assert "expected an ISO 3166 code such as FR or UA-43 (got 'us'); did you mean US?" in told
+
+
+def test_what_can_be_taken_back_is_what_can_be_said(run: Run) -> None:
+    """Of a key and of an organisation, each its own."""
+    run("org", "add", "acme", "--name", "Acme")
+    run("org", "set", "acme", "--clear", "name")
+    assert json.loads(run("org", "show", "acme", "--json").stdout) == {"id": "acme"}
+    assert (
+        "'expires' is not one of" in run("org", "set", "acme", "--clear", "expires", code=2).stderr
+    )
+    removed = run("org", "remove", "acme", "--json").stdout
+    assert json.loads(removed) == {"id": "acme", "removed": True}
 
 
 # ------------------------------------------------------------------------------------- in bulk

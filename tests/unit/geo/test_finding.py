@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from regiongate.geo.database import Database
-from regiongate.geo.finding import KINDS, Finding, carries, find
-from regiongate.geo.ranges import EMBEDDING
+from regiongate.geo.finding import Finding, carries, find
 from tests.databases import COUNTRY, country_database, write
 
 CARRIERS = [
@@ -28,11 +27,6 @@ FOUND = [
 @pytest.fixture(scope="module")
 def country(tmp_path_factory: pytest.TempPathFactory) -> Database:
     return Database.open(country_database(tmp_path_factory.mktemp("geo") / "country.mmdb"))
-
-
-def test_every_kind_has_a_name() -> None:
-    """Of the addresses that are looked up by what they carry."""
-    assert KINDS.keys() == EMBEDDING.keys()
 
 
 @pytest.mark.parametrize(("text", "expected"), CARRIERS)

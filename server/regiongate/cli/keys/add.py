@@ -65,9 +65,7 @@ def _known_by(store: Access, key: str | None, digest: str | None) -> dict[str, s
         return {"digest": digest or ""}
     if not key:
         access.fail("expected a key, got nothing", access.USAGE)
-    if minting.is_mistyped(key.encode()):
-        access.fail(f"expected a key as it was printed: after {minting.PREFIX} it has a checksum")
-    if problem := extraction.objection(store.extractors, key.encode()):
-        access.fail(f"expected a key that a request can carry ({problem})")
+    if problem := extraction.unusable(store.extractors, key.encode()):
+        access.fail(problem)
     digested = store.digester.write(store.digester.digest(key.encode()))
     return {"digest": digested, "display": minting.display(key)}

@@ -21,7 +21,7 @@ from regiongate.keys.register import Note, change_key
 @click.argument("id")
 @access.change
 @fields.of_key
-@fields.clear
+@fields.clear(KeyModel)
 @options.as_json
 def set_(
     store: Access,

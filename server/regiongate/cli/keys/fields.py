@@ -15,6 +15,11 @@ from regiongate.keys.entries import KeyFile, KeyModel, OrganisationModel
 
 _LISTS: Final = ("ownership_countries", "allowed_countries", "denied_countries")
 _PLAIN: Final = ("plan", "home_country", "billing_country", "hq_country")
+_KEPT: Final = {
+    *("id", "digest", "created", "exemptions", "evidence"),
+    *("status", "status_reason", "status_at", "status_by"),
+}
+"""What other commands say of a key or an organisation, or nobody can take back."""
 _OWN: Final = ("org", "name", "display", "not_before", "expires", "label")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -81,17 +86,16 @@ def of_organisation(function: Callable[..., Any]) -> Callable[..., Any]:
     return _with(function, (click.option("--name", help="What people call it."), *_PROFILE))
 
 
-def clear(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option that takes back what was said."""
-    names = sorted({*_PLAIN, *_LISTS, "labels", "org", "not_before", "expires", "display"})
-    option = click.option(
+def clear(entry: type[KeyModel | OrganisationModel]) -> Decorator:
+    """Return what adds the option that takes back what was said of an entry."""
+    names = sorted(entry.model_fields.keys() - _KEPT)
+    return click.option(
         "--clear",
         "cleared",
         multiple=True,
         type=click.Choice([name.replace("_", "-") for name in names]),
         help="Take back what was said about this.",
     )
-    return option(function)
 
 
 def given(values: Mapping[str, Any]) -> dict[str, Any]:

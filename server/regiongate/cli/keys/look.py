@@ -16,13 +16,17 @@ from rich.table import Table
 from regiongate.cli import options
 from regiongate.cli.keys import access
 from regiongate.cli.keys.access import Access
+from regiongate.countries import is_code, meant
 from regiongate.keys import entries
 from regiongate.keys.record import EXPIRED, Status
 from regiongate.keys.register import Kept, Note, Recorded
 
 
-def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
-    return None if text is None else options.moment(text)
+def _code(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not is_code(text):
+        expected = f"expected an ISO 3166 code such as FR or UA-43 (got {text!r}){meant(text)}"
+        raise click.BadParameter(expected)
+    return text
 
 
 @click.command("list")
@@ -33,24 +37,29 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
     type=click.Choice([*(one.value for one in Status), EXPIRED]),
     help="Of this status, now.",
 )
-@click.option("--plan", help="Of this plan.")
-@click.option("--label", metavar="NAME=VALUE", help="With this label.")
-@click.option("--country", metavar="CODE", help="Whose own lists name this country.")
+@click.option("--plan", help="Of this plan, the organisation's included.")
+@click.option("--label", metavar="NAME=VALUE", help="With this label, likewise.")
+@click.option(
+    "--country", metavar="CODE", callback=_code, help="Whose own lists name this country."
+)
 @click.option("--exempt", is_flag=True, help="With an exemption of their own.")
 @click.option("--limit", type=click.IntRange(min=1), help="So many at most.")
 @options.as_json
 def list_(store: Access, *, limit: int | None, as_json: bool, **wanted: Any) -> None:
     """List keys: all of them, or those that fit every option. With --json, one a line."""
     now = datetime.now(UTC)
-    found = islice((key for key in _keys(store, now) if _fits(key, wanted)), limit)
+    profiles = {id_: _inherited(one) for id_, one in store.register.every_organisation()}
+    keys = _keys(store, now)
+    every = ((key, _whole(key, profiles.get(key.get("org", ""), {}))) for key in keys)
+    found = islice((pair for pair in every if _fits(*pair, wanted)), limit)
     if as_json:
-        for key in found:
+        for key, _ in found:
             click.echo(orjson.dumps(key))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("id", "key", "org", "status", "plan", "expires"):
         table.add_column(heading)
-    for key in found:
+    for _, key in found:
         names = ("id", "display", "org", "status", "plan", "expires")
         table.add_row(*(str(key.get(name, "")) for name in names))
     Console(highlight=False, soft_wrap=True).print(table)
@@ -62,6 +71,18 @@ def _keys(store: Access, now: datetime) -> Iterator[dict[str, Any]]:
         yield {**key, "status": _status(key, now)}
 
 
+def _inherited(organisation: bytes) -> dict[str, Any]:
+    """Return what keys of an organisation are searched for by as if it were their own."""
+    known: dict[str, Any] = orjson.loads(organisation)
+    return {name: known[name] for name in ("plan", "labels") if name in known}
+
+
+def _whole(key: Mapping[str, Any], inherited: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what holds for a key, with what its organisation says."""
+    labels = {**inherited.get("labels", {}), **key.get("labels", {})}
+    return {**inherited, **key, "labels": labels}
+
+
 def _status(key: Mapping[str, Any], now: datetime) -> str:
     """Say how a key stands; expired is what the clock says of one that is not revoked."""
     status, expires = key.get("status", Status.ACTIVE), key.get("expires")
@@ -69,17 +90,24 @@ def _status(key: Mapping[str, Any], now: datetime) -> str:
     return EXPIRED if over and status != Status.REVOKED else str(status)
 
 
-def _fits(key: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def _fits(own: Mapping[str, Any], whole: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Say whether a key fits.
+
+    Args:
+        own: what is said of the key.
+        whole: what holds for it, with what its organisation says.
+        wanted: the options.
+    """
     for name in ("org", "status", "plan"):
-        if wanted[name] is not None and key.get(name, "") != wanted[name]:
+        if wanted[name] is not None and whole.get(name, "") != wanted[name]:
             return False
     if wanted["label"] is not None:
         name, _, value = wanted["label"].partition("=")
-        if key.get("labels", {}).get(name) != value:
+        if whole.get("labels", {}).get(name) != value:
             return False
-    if wanted["country"] is not None and wanted["country"] not in _countries(key):
+    if wanted["country"] is not None and wanted["country"] not in _countries(own):
         return False
-    return not wanted["exempt"] or bool(key.get("exemptions"))
+    return not wanted["exempt"] or bool(own.get("exemptions"))
 
 
 def _countries(key: Mapping[str, Any]) -> set[str]:
@@ -145,7 +173,7 @@ def print_fields(values: Mapping[str, Any], indent: str = "") -> None:
 @click.option(
     "--prune-before",
     metavar="MOMENT",
-    callback=_moment,
+    type=options.moment,
     help="Forget what was changed before, of every key, and record that.",
 )
 @options.as_json

@@ -38,7 +38,8 @@ def add(
 ) -> None:
     """Add an organisation called ID."""
     entry = fields.organisation(fields.given(said), id)
-    _commit(store, note, Change(kind=Kind.ORGANISATION, id=id, revision=0, entry=entry))
+    change = Change(kind=Kind.ORGANISATION, id=id, revision=0, entry=entry)
+    store.register.commit([change], note)
     if as_json:
         access.print_json({"id": id, **orjson.loads(entries.write(entry))})
     else:
@@ -49,7 +50,7 @@ def add(
 @click.argument("id")
 @access.change
 @fields.of_organisation
-@fields.clear
+@fields.clear(OrganisationModel)
 @options.as_json
 def set_(
     store: Access,
@@ -82,19 +83,24 @@ def set_(
 @org.command()
 @click.argument("id")
 @access.change
+@options.as_json
 def remove(
     store: Access,
     note: Note,
     *,
     id: str,  # noqa: A002 likewise
+    as_json: bool,
 ) -> None:
     """Remove the organisation called ID, which must have no keys."""
     kept = store.register.organisation(id)
     if kept is None:
         access.fail(f"{id}: expected an organisation that is there")
     change = Change(kind=Kind.ORGANISATION, id=id, revision=kept.revision, entry=None)
-    _commit(store, note, change)
-    click.echo(f"{id}: removed", err=True)
+    store.register.commit([change], note)
+    if as_json:
+        access.print_json({"id": id, "removed": True})
+    else:
+        click.echo(f"{id}: removed", err=True)
 
 
 @org.command()
@@ -134,7 +140,3 @@ def list_(store: Access, *, as_json: bool) -> None:
     for one in found:
         table.add_row(*(str(one.get(name, "")) for name in ("id", "name", "plan")))
     Console(highlight=False, soft_wrap=True).print(table)
-
-
-def _commit(store: Access, note: Note, change: Change) -> None:
-    store.register.commit([change], note)

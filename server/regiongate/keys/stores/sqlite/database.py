@@ -18,8 +18,6 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from regiongate.keys.stores import StoreError
 
-SCHEME: Final = "sqlite:"
-
 READ_SECONDS: Final = 0.05
 """How long a reader waits for the lock, which no writer holds for more than a moment."""
 

@@ -152,9 +152,8 @@ class _Watch:
 
     def _recorded(self, connection: sqlite3.Connection) -> Changes:
         rows = connection.execute(_SINCE, (self._number, MANY + 2)).fetchall()
-        known = rows[:1] == [] if not self._number else bool(rows) and self._is_last(rows[0])
-        fresh = rows if not self._number else rows[1:]
-        if self._number and not known:
+        last, fresh = (rows[:1], rows[1:]) if self._number else ([], rows)
+        if self._number and [row[:2] for row in last] != [(self._number, self._at)]:
             # Not the history that was seen before: a backup was restored over it.
             return self._everything(connection)
         if len(fresh) > MANY or any(kind == "import" for _, _, kind, *_ in fresh):
@@ -166,9 +165,6 @@ class _Watch:
             digests=frozenset(one for *_, new, old in fresh for one in (new, old) if one),
             organisations=frozenset(row[3] for row in fresh if row[2] == "organisation"),
         )
-
-    def _is_last(self, row: tuple[int, str]) -> bool:
-        return tuple(row[:2]) == (self._number, self._at)
 
 
 _SINCE: Final = (
