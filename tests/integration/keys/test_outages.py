@@ -98,6 +98,40 @@ async def test_what_is_not_remembered_is_denied(
         await until(lambda: _found(store, "b"))
 
 
+def moved_away(file: Path) -> None:
+    """Leave no file at all, as an unmounted volume does."""
+    file.rename(file.with_suffix(".away"))
+
+
+def spoilt(file: Path) -> None:
+    """Put something in its place that is no store."""
+    moved_away(file)
+    file.write_bytes(b"not a store")
+
+
+@pytest.mark.parametrize("begin", [moved_away, spoilt])
+async def test_what_is_remembered_of_a_file_outlasts_it(
+    tmp_path: Path, begin: Callable[[Path], None]
+) -> None:
+    """For as long as it would be remembered anyway; the file that comes back is read anew."""
+    file = tmp_path / "keys.db"
+    seed(url := f"sqlite:///{file}", "a", "b").close()
+    async with following(url, Limits(ttl=timedelta(hours=1), deny_when_away=True)) as store:
+        known = await store.find(digest("a"))
+        assert known is not None
+        begin(file)
+        await until(lambda: store.is_away)
+        assert await store.find(digest("a")) is known
+        assert await _is_refused(store, "b")
+        file.with_suffix(".away").replace(file)
+        change = opening.register(url, Path("/"))
+        change_key(change, "a", lambda key: key.model_copy(update={"plan": "x"}), NOTE)
+        change.close()
+        await until(lambda: not store.is_away)
+        await until(lambda: _plan(store, "a", "x"))
+        await until(lambda: _found(store, "b"))
+
+
 async def test_a_change_during_an_outage_is_not_missed(server: Server) -> None:
     """What was changed while a reader was cut off takes effect when it is back."""
     register = seed(server.url, "a")

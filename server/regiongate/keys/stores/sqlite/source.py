@@ -54,12 +54,15 @@ class SqliteSource:
                     ready = [self._readers.run(lambda _: None) for _ in range(READERS)]
                     await asyncio.gather(*ready)
                     self._asked = True
-                changes, reopen = await self._watcher.run(self._watch.look)
+                try:
+                    changes = await self._watcher.run(self._watch.look)
+                except _AnotherFile:
+                    changes = await self._watcher.run(self._watch.look)
         except TimeoutError:
             raise StoreError(f"{self._location}: expected an answer in {POLL_DEADLINE} s") from None
-        if reopen:
+        if changes.everything:
+            # It may be another file that is looked into now.
             self._readers.reopen()
-            self._watcher.reopen()
         return changes
 
     def exemptions(self) -> Iterator[tuple[str, Exemption]]:
@@ -117,6 +120,10 @@ _EXEMPT: Final = (
 )
 
 
+class _AnotherFile(StoreError):  # noqa: N818 an outcome that is expected, not a fault
+    """What is at the path is not what was opened."""
+
+
 class _Watch:
     """What was last seen of the file; used by one thread."""
 
@@ -128,20 +135,24 @@ class _Watch:
         self._number = 0
         self._at = ""
 
-    def look(self, connection: sqlite3.Connection) -> tuple[Changes, bool]:
-        """Return the changes, and whether the file is another one that must be opened anew."""
+    def look(self, connection: sqlite3.Connection) -> Changes:
+        """Return the changes.
+
+        Raises:
+            StoreError: the file is gone, or another one, which is opened when it is next looked at.
+                Until that can be read, what is remembered of this one still holds.
+        """
         file = self._location.identity
         if connection is not self._connection:
             self._connection, self._file, self._data_version = connection, file, -1
-            return self._everything(connection), False
+            return self._everything(connection)
         if file != self._file:
-            self._connection = None
-            return self._everything(connection), True
+            raise _AnotherFile(f"{self._location}: expected the file that was there")
         (data_version,) = connection.execute("PRAGMA data_version").fetchone()
         if data_version == self._data_version:
-            return Changes(version=str(self._number)), False
+            return Changes(version=str(self._number))
         self._data_version = data_version
-        return self._recorded(connection), False
+        return self._recorded(connection)
 
     def _everything(self, connection: sqlite3.Connection) -> Changes:
         row = connection.execute(
