@@ -8,8 +8,10 @@ with real processes.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +22,7 @@ import yaml
 
 from regiongate import reading
 from regiongate.runtime.state import State
+from regiongate.runtime.worker import POLL_SECONDS
 from tests.integration.deployment import (
     GERMANY,
     PLAIN,
@@ -509,6 +512,22 @@ def test_changes_take_effect_at_once_on_sighup(config: Path) -> None:
             assert not shows(process, change)
             process.signal(signal.SIGHUP)
             until(partial(shows, process, change), f"the new {name} is in force")
+
+
+def test_a_file_that_could_not_be_read_is_read_later(config: Path) -> None:
+    """Out of file descriptors a change is not lost, and told once."""
+    with serving(config) as process:
+        process.ask(question())
+        before = resource.prlimit(process.child.pid, resource.RLIMIT_NOFILE)
+        open_now = len([*Path(f"/proc/{process.child.pid}/fd").iterdir()])
+        resource.prlimit(process.child.pid, resource.RLIMIT_NOFILE, (open_now, before[1]))
+        change = CHANGES["keys"]
+        rename_over(config.with_name(change.file), change.content(config.parent))
+        until(lambda: "Too many open files" in process.said(), "it is told")
+        time.sleep(4 * POLL_SECONDS)
+        resource.prlimit(process.child.pid, resource.RLIMIT_NOFILE, before)
+        until(partial(shows, process, change), "the new keys are in force", PROMPTLY)
+        assert process.said().count("the new keys cannot be used") == 1
 
 
 def padded(path: Path, content: bytes) -> bytes:

@@ -21,7 +21,15 @@ from typing import Final
 from regiongate.keys.gathering import Gathered
 from regiongate.keys.memory import Entry, Memory
 from regiongate.keys.record import KeyRecord
-from regiongate.keys.stores import Answers, Changes, NotRememberedError, Source, StoreError
+from regiongate.keys.stores import (
+    Answers,
+    Changes,
+    NotRememberedError,
+    Source,
+    StoreError,
+    UnusableEntryError,
+    explained,
+)
 from regiongate.policy.exemptions import Exemption
 
 IN_STEP: Final = 1.0
@@ -29,6 +37,9 @@ IN_STEP: Final = 1.0
 
 ANSWERED: Final = 0.5
 """Seconds since the last look-up that was answered, within which the store is not away."""
+
+FORGIVEN: Final = 2.0
+"""Seconds since a look-up failed, after which the store is well where it tells of changes."""
 
 UNHURRIED: Final = 5.0
 """Seconds that a command may wait, which asks once and follows nothing."""
@@ -126,6 +137,9 @@ class CachedStore:
         self._flights: dict[bytes, _Flight] = {}
         self._followed = False
         self._away: StoreError | None = None
+        self._failing: StoreError | None = None
+        self._failed = float("-inf")
+        self._complained = float("-inf")
         self._heard = float("-inf")
         self._answered = float("-inf")
         self._heard_at: datetime | None = None
@@ -136,12 +150,12 @@ class CachedStore:
     @property
     def is_away(self) -> bool:
         """Whether the store was last found not to answer."""
-        return self._away is not None
+        return (self._away or self._failing) is not None
 
     @property
     def outage(self) -> str:
         """Why the store is away, without a password; empty while it is there."""
-        return str(self._away or "")
+        return str(self._away or self._failing or "")
 
     def __len__(self) -> int:
         return self._memory.known
@@ -176,8 +190,9 @@ class CachedStore:
         if memory.is_fresh(digest, entry, now):
             self.counts.hits += 1
             return memory.record(digest, entry)
-        in_step = now - self._heard < IN_STEP and not self._away
-        if in_step and memory.is_unchanged(digest, entry):
+        in_step = now - self._heard < IN_STEP and not self.is_away
+        lenient = in_step and not self._limits.deny_when_away
+        if lenient and memory.is_unchanged(digest, entry):
             # What is too old is used while it is looked up anew: the store would have told.
             self._flight(digest, again=True)
             return memory.record(digest, entry)
@@ -187,8 +202,9 @@ class CachedStore:
         """Return the record of a key; waits only for one that is not remembered.
 
         Raises:
-            StoreError: the store is away, and Limits.deny_when_away; or nobody follows it, as a
-                command does not, which is to be told what is wrong.
+            StoreError: the store is away, and Limits.deny_when_away; or it has told of a change of
+                this key and not of what that was; or its entry cannot be used; or nobody follows
+                the store, as a command does not, which is to be told what is wrong.
         """
         try:
             return self.recall(digest)
@@ -203,8 +219,8 @@ class CachedStore:
             while not _is_cancelled():
                 try:
                     changes = await self._source.changes()
-                except StoreError as error:
-                    self._is_silent(error)
+                except Exception as problem:  # noqa: BLE001 whatever it says, it is not followed
+                    self._is_silent(explained(self._name, problem))
                     await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                     failures += 1
                 else:
@@ -225,11 +241,16 @@ class CachedStore:
             return found
         if not self._followed:
             raise StoreError(str(found))
+        if isinstance(found, UnusableEntryError):
+            self.counts.refused += 1
+            raise found
         return self._without(digest, entry)
 
     def _without(self, digest: bytes, entry: Entry | None) -> KeyRecord | None:
         """Answer without the store."""
-        if self._limits.deny_when_away:
+        # What was told to have changed may be that it is revoked.
+        outdated = entry is not None and self._memory.is_outdated(entry)
+        if self._limits.deny_when_away or outdated:
             self.counts.refused += 1
             raise StoreError(f"{self._name}: expected an answer, and it is away")
         self.counts.stale += 1
@@ -255,11 +276,15 @@ class CachedStore:
         for digest, answer in answers.items():
             flight = self._flights.pop(digest)
             self.took(now - flight.since)
+            if isinstance(answer, UnusableEntryError):
+                self._complain(answer)
+            elif isinstance(answer, StoreError):
+                self._fails(answer)
+            else:
+                self._answers()
             if isinstance(answer, StoreError):
                 self._settle(flight, answer)
-                continue
-            self._answered = now
-            if flight.overtaken:
+            elif flight.overtaken:
                 # What was read before a change is told of may be what was there before it.
                 self._settle(flight, answer.record() if answer else None)
             elif answer is None:
@@ -278,11 +303,34 @@ class CachedStore:
             self.counts.failures += isinstance(found, StoreError)
             flight.found.set_result(found)
 
+    # ----------------------------------------------------------------------- how it answers
+
+    def _answers(self) -> None:
+        self._answered = self._clock()
+        if self._failing:
+            _LOG.info("%s answers look-ups again", self._name)
+            self._failing = None
+
+    def _fails(self, error: StoreError) -> None:
+        """Take note of a look-up that got no answer, though the store may tell of changes."""
+        self._failed = self._clock()
+        if not self._failing and not self._away:
+            _LOG.error("the key store answers no look-up: %s", error, exc_info=error.__cause__)
+        self._failing = error
+
+    def _complain(self, error: StoreError) -> None:
+        """Tell of an entry that cannot be used, once a second: it may be asked for all the time."""
+        if self._clock() - self._complained >= 1:
+            self._complained = self._clock()
+            _LOG.error("a key cannot be used: %s", error)
+
     # ---------------------------------------------------------------------------- following
 
     def _apply(self, changes: Changes) -> None:
         if self._away:
             _LOG.info("%s answers again", self._name)
+        if self._away or self._clock() - self._failed > FORGIVEN:
+            self._failing = None
         self._away = None
         self._heard, self._heard_at = self._clock(), datetime.now(UTC)
         self.version = changes.version
@@ -302,7 +350,7 @@ class CachedStore:
             # It has something to do, and look-ups still get through.
             return
         if not self._away:
-            _LOG.error("the key store is away: %s", error)
+            _LOG.error("the key store is away: %s", error, exc_info=error.__cause__)
         self._away = error
         self.counts.failures += 1
 

@@ -11,13 +11,12 @@ Everything here happens in one event loop; nothing here remembers an answer.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from regiongate.keys.stores import Answers, StoreError
+from regiongate.keys.stores import Answers, StoreError, explained
 
 TURNS: Final = 2
 """Questions under way at once."""
@@ -36,8 +35,6 @@ FELT: Final = 1.25
 
 WAITING: Final = 10_000
 """Look-ups of new keys that may wait for their turn; one more is refused."""
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -131,19 +128,14 @@ class Gathered:
             answers = await self._ask(question.digests)
         except Exception as problem:  # noqa: BLE001 whoever waits would wait for ever
             # Nor will it answer those who wait.
-            answers = dict.fromkeys([*question.digests, *self._none_wait()], self._why(problem))
+            error = explained(self._name, problem)
+            answers = dict.fromkeys([*question.digests, *self._none_wait()], error)
         finally:
             self._under_way.discard(question)
             if question.clock is not None:
                 question.clock.cancel()
         self._learn(len(question.digests), (loop.time() - started) / deadline)
         self._land(answers)
-
-    def _why(self, problem: Exception) -> StoreError:
-        if isinstance(problem, StoreError):
-            return problem
-        _LOG.error("a look-up failed", exc_info=problem)
-        return StoreError(f"{self._name}: expected an answer (got {type(problem).__name__})")
 
     def _learn(self, many: int, share: float) -> None:
         """Ask for less at a time when that makes answers that took long come sooner, else for more.

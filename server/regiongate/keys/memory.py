@@ -80,6 +80,11 @@ class Memory:
         self._known[digest] = (until, self._epoch, *entry[2:])
         return True
 
+    def is_outdated(self, entry: Entry) -> bool:
+        """Say whether a change was told of this very key, or of its organisation."""
+        until, epoch, _, org, _ = entry
+        return until <= 0 or epoch < self._changed.get(org, 0)
+
     def record(self, digest: bytes, entry: Entry) -> KeyRecord:
         """Return the record of a key that is in use now; as many are kept as facts are ready."""
         record = self._records.get(digest)

@@ -92,9 +92,14 @@ class SharedCounter:
             while self._waiting:
                 self._count_some()
                 self._failing = False
-        except (StoreError, Conflict) as error:
+        except Exception as error:  # noqa: BLE001 whatever a store answers, no strike is lost
             if not self._failing:
-                _LOG.error("strikes cannot be counted now, and wait: %s", error)
+                known = isinstance(error, StoreError | Conflict)
+                _LOG.error(
+                    "strikes cannot be counted now, and wait: %s",
+                    *(error,),
+                    exc_info=None if known else error,
+                )
             self._failing = True
             self._close()
 
@@ -102,7 +107,7 @@ class SharedCounter:
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         try:
             self._count(batch)
-        except (StoreError, Conflict):
+        except Exception:
             self._waiting.extendleft(reversed(batch))
             raise
 

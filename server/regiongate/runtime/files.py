@@ -91,6 +91,10 @@ class Files:
             if stamp and (later := now[path]) and later[:2] == stamp[:2] and later != stamp
         ]
 
+    def forget(self) -> None:
+        """Take every file for one that has not been read."""
+        self._stamps = dict.fromkeys(self._stamps)
+
     def differ_from(self, stamps: dict[Path, Stamp]) -> bool:
         """Say whether any file was in another state when it was read."""
         return self._stamps != stamps
@@ -124,6 +128,7 @@ class Part(Generic[Value]):
         self._reloaded = reloaded
         self._files = Files() if files is None else files
         self._seen: dict[Path, Stamp] = {}
+        self._unread = False
         self.value = load(self._files, used)
         self.error: Exception | None = None
 
@@ -139,12 +144,16 @@ class Part(Generic[Value]):
     def poll(self) -> bool:
         """Reload if the files have changed and then held still; say if the value is another."""
         seen, self._seen = self._seen, self._files.now()
-        return self._files.differ_from(self._seen) and seen == self._seen and self.reload()
+        changed = self._files.differ_from(self._seen) and seen == self._seen
+        return changed and self.reload(again=self._unread)
 
-    def reload(self) -> bool:
+    def reload(self, *, again: bool = False) -> bool:
         """Reload now, and say if the value is another.
 
         What cannot be used leaves the one in force as it is.
+
+        Args:
+            again: only what has not been said of the last time is told.
         """
         files = Files(self._files.paths)
         try:
@@ -154,15 +163,30 @@ class Part(Generic[Value]):
                     [f"{path}: expected a file that nobody writes to" for path in written]
                 )
         except Unusable as error:
-            self.error = error
-            _LOG.error("the new %s cannot be used, what is in force stays:\n%s", self.name, error)
-            self._reloaded(self.name, False)  # noqa: FBT003 a port of two words
+            if not (again and str(error) == self.problem):
+                _LOG.error(
+                    "the new %s cannot be used, what is in force stays:\n%s", self.name, error
+                )
+                self._reloaded(self.name, False)  # noqa: FBT003 a port of two words
+            self.error, self._unread = error, _is_unread(error)
+            if self._unread:
+                # Nothing about the file has to change for it to be readable: it is tried again.
+                files.forget()
             return False
         finally:
             self._files = files
-        before, self.value, self.error = self.value, value, None
+        before, self.value, self.error, self._unread = self.value, value, None, False
         self._reloaded(self.name, True)  # noqa: FBT003 a port of two words
         return value is not before
+
+
+def _is_unread(error: BaseException | None) -> bool:
+    """Say whether the system has kept a file that is there from being read."""
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            return True
+        error = error.__context__
+    return False
 
 
 def _stamp(path: Path) -> Stamp:

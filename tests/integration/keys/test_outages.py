@@ -10,16 +10,19 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from regiongate.keys.cache import CachedStore, Limits
+from regiongate.keys.record import KeyRecord
 from regiongate.keys.register import Register, change_key
-from regiongate.keys.stores import StoreError, opening
+from regiongate.keys.stores import StoreError, UnusableEntryError, opening
 from regiongate.keys.stores.sqlite.database import Location
 from regiongate.keys.stores.sqlite.register import SqliteRegister
 from tests.integration.keys.made_up import NOTE, adding, digest, following, key, numbered, until
-from tests.integration.keys.servers import Server
+from tests.integration.keys.servers import Server, running
 from tests.unprivileged import unprivileged
 
 STALE = Limits(ttl=timedelta(milliseconds=100))
@@ -169,6 +172,63 @@ async def test_expiry_is_judged_by_the_clock(server: Server) -> None:
         assert record.facts(expires - timedelta(seconds=1)).status == "active"
         assert record.facts(expires).status == "expired"
         server.start()
+
+
+def asked(server: Server, *command: str | bytes) -> Any:
+    """Run a command on a server."""
+    with redis.Redis(unix_socket_path=str(server.socket)) as client:
+        return client.execute_command(*command)
+
+
+async def test_an_entry_that_is_spoilt_spoils_no_other(server: Server) -> None:
+    """It is refused, as it may be a revoked key's; those that are asked for with it are known."""
+    seed(server.url, "a", "b", "c").close()
+    asked(server, "HSET", f"regiongate:key:{digest('b').hex()}", "org", b"\xff\xfe")
+    async with following(server.url, STALE) as store:
+        looked_up = [store.find(digest(name)) for name in "abc"]
+        a, b, c = await asyncio.gather(*looked_up, return_exceptions=True)
+        assert (type(a), type(b), type(c)) == (KeyRecord, UnusableEntryError, KeyRecord)
+        assert not store.is_away
+
+
+async def test_after_a_failover_nobody_is_asked_but_the_new_server(
+    server: Server, short: Path
+) -> None:
+    """Connections to the old one may hold; a key that the new one has revoked is revoked."""
+    register = seed(server.url, "a")
+    async with following(server.url, Limits(ttl=timedelta(milliseconds=100))) as store:
+        assert await store.find(digest("a"))
+        old = server.socket.rename(server.socket.with_name("old"))
+        (short / "new").mkdir()
+        with running(server.binary, short / "new") as new:
+            new.socket.rename(server.socket)
+            seed(server.url, "a").close()
+            register.close()
+            register = opening.register(server.url, Path("/"))
+            change_key(register, "a", lambda key: key.model_copy(update={"plan": "x"}), NOTE)
+            with redis.Redis(unix_socket_path=str(old)) as client:
+                waiting = [one["id"] for one in client.client_list() if one["cmd"] == "xread"]
+                for one in waiting:
+                    client.client_kill_filter(_id=one)
+            await until(lambda: _plan(store, "a", "x"))
+            await asyncio.sleep(0.3)  # beyond the time it is remembered for
+            assert await _plan(store, "a", "x")
+        register.close()
+
+
+async def test_who_may_not_follow_is_told_so_once(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And is not taken for one that does, again and again."""
+    seed(server.url, "a").close()
+    asked(server, "ACL", "SETUSER", "default", "-xread")
+    store = CachedStore("it", opening.source(server.url, Path("/")), STALE)
+    task = asyncio.create_task(store.run())
+    await until(lambda: store.counts.failures > 3)
+    task.cancel()
+    await asyncio.wait([task])
+    assert store.is_away
+    assert len(caplog.records) == 1
 
 
 # -------------------------------------------------------------------------------------- SQLite

@@ -21,6 +21,25 @@ class StoreError(ExpectedError):
     """A store that does not answer, or not as one; the message begins with the store's name."""
 
 
+def explained(name: str, problem: Exception) -> StoreError:
+    """Make a StoreError of whatever asking a store has come to; a fault of ours is its cause.
+
+    Args:
+        name: of the store, without a password.
+        problem: what was raised.
+    """
+    if isinstance(problem, StoreError):
+        return problem
+    kind = type(problem).__name__
+    error = StoreError(f"{name}: expected a store that answers as one (got {kind})")
+    error.__cause__ = problem
+    return error
+
+
+class UnusableEntryError(StoreError):
+    """A store that answers, and what it has of one key cannot be used."""
+
+
 class NotRememberedError(Exception):
     """A key that a store has to be asked for; the record cannot be told at once."""
 

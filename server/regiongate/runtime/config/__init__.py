@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from regiongate import reading
-from regiongate.documents import Document, DocumentError, check, parse
+from regiongate.documents import Document, DocumentError, Problem, check, parse
 from regiongate.runtime.config.client_address import ClientAddress, RangeFile
 from regiongate.runtime.config.geo import Geo
 from regiongate.runtime.config.keys import Keys
@@ -54,13 +54,12 @@ def text(path: Path) -> str:
     Raises:
         DocumentError: it cannot be read, is too large or is not UTF-8.
     """
-    nothing = Document(str(path), None, None)
     try:
         return reading.text(path)
-    except OSError as error:
-        expected = f"expected a readable file ({error.strerror})"
     except UnicodeDecodeError as error:
         expected = f"expected UTF-8 ({error.reason})"
-    except ValueError as error:  # a NUL in the path
-        expected = f"expected a readable file ({error})"
-    raise DocumentError([nothing.problem((), expected)])
+        raise DocumentError([Problem(str(path), 1, "", expected)]) from None
+    except (OSError, ValueError) as error:  # a NUL in the path is a ValueError
+        why = error.strerror if isinstance(error, OSError) else error
+        expected = f"expected a readable file ({why})"
+        raise DocumentError([Problem(str(path), 1, "", expected)]) from None

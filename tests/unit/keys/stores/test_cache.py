@@ -13,7 +13,7 @@ import pytest
 
 from regiongate.keys.cache import CachedStore, Limits
 from regiongate.keys.entries import Brief
-from regiongate.keys.stores import Answers, Changes, StoreError
+from regiongate.keys.stores import Answers, Changes, StoreError, UnusableEntryError
 from regiongate.policy.exemptions import Exemption
 
 A, B, C, D = (bytes([number]) * 32 for number in range(4))
@@ -26,11 +26,12 @@ class Fake:
 
     records: dict[bytes, Brief] = field(default_factory=dict)
     asked: list[bytes] = field(default_factory=list)
-    told: asyncio.Queue[Changes | StoreError] = field(default_factory=asyncio.Queue)
+    told: asyncio.Queue[Changes | Exception] = field(default_factory=asyncio.Queue)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     at_once: int = 0
     most_at_once: int = 0
-    failing: bool = False
+    failing: Exception | None = None
+    unusable: frozenset[bytes] = frozenset()
     closed: bool = False
 
     def __post_init__(self) -> None:
@@ -38,7 +39,8 @@ class Fake:
 
     async def find(self, digests: Sequence[bytes]) -> Answers:
         self.asked.extend(digests)
-        found = {digest: self.records.get(digest) for digest in digests}
+        broken = UnusableEntryError("fake: expected an entry")
+        found = {one: broken if one in self.unusable else self.records.get(one) for one in digests}
         self.at_once += len(digests)
         self.most_at_once = max(self.at_once, self.most_at_once)
         try:
@@ -46,12 +48,12 @@ class Fake:
         finally:
             self.at_once -= len(digests)
         if self.failing:
-            raise StoreError("fake: expected to work")
+            raise self.failing
         return found
 
     async def changes(self) -> Changes:
         told = await self.told.get()
-        if isinstance(told, StoreError):
+        if isinstance(told, Exception):
             raise told
         return told
 
@@ -319,15 +321,16 @@ async def test_after_its_time_an_unknown_key_is_asked_for_again() -> None:
 
 
 async def test_a_look_up_that_hangs() -> None:
-    """A key that is not remembered is unknown after the deadline; one that was changed is old."""
+    """After the deadline a key not remembered is unknown, and one that was changed is refused."""
     async with scene(deadline=timedelta(milliseconds=20)) as one:
-        first = await one.store.find(A)
+        await one.store.find(A)
         await one.tell(digests=frozenset({A}))
         one.fake.gate.clear()
         loop = asyncio.get_running_loop()
         started = loop.time()
         assert await one.store.find(B) is None
-        assert await one.store.find(A) is first
+        with pytest.raises(StoreError):
+            await one.store.find(A)
         assert loop.time() - started < 1.0
         assert one.store.counts.failures == 2
 
@@ -347,6 +350,107 @@ async def test_an_outage_is_told_and_counted() -> None:
         assert one.store.counts.failures == 2
         one.fake.told.put_nowait(Changes(version="3"))
         await until(lambda: one.store.outage == "")
+
+
+BROKEN = StoreError("fake: expected to work")
+
+
+async def test_look_ups_that_fail_are_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """Though the store goes on telling of changes; it ends with the next one that is answered."""
+    caplog.set_level("INFO")
+    async with scene() as one:
+        one.fake.failing = BROKEN
+        assert await one.store.find(C) is None
+        await one.tell()
+        assert (one.store.is_away, one.store.outage) == (True, str(BROKEN))
+        assert await one.store.find(D) is None
+        one.fake.failing = None
+        assert await one.store.find(B) is not None
+        assert not one.store.is_away
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the key store answers no look-up: {BROKEN}",
+        "fake answers look-ups again",
+    ]
+
+
+async def test_one_look_up_that_failed_is_forgotten() -> None:
+    """Where no other comes, and the store tells of changes."""
+    async with scene() as one:
+        one.fake.failing = BROKEN
+        assert await one.store.find(C) is None
+        one.clock.now += 3
+        await one.tell()
+        assert not one.store.is_away
+
+
+async def test_a_fault_in_following_is_an_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has it once, with where it is, and the store is tried again."""
+    async with scene() as one:
+        await one.store.find(A)
+        one.clock.now += 1
+        for _ in range(2):
+            one.fake.told.put_nowait(ValueError("a fault"))
+        await until(one.fake.told.empty)
+        await until(lambda: one.store.is_away)
+        assert await one.store.find(A) is not None
+        await one.tell()
+        await until(lambda: not one.store.is_away)
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.exc_info is not None for record in errors] == [True]
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_what_has_changed_is_not_used_as_it_was(*, away: bool) -> None:
+    """It may be revoked: whatever keeps the store from telling, the key is refused."""
+    async with scene() as one:
+        for digest in (A, B):
+            await one.store.find(digest)
+        await one.tell(organisations=frozenset({"acme"}))
+        one.fake.failing = BROKEN
+        if away:
+            await one.fall_silent()
+        with pytest.raises(StoreError):
+            await one.store.find(A)
+        assert await one.store.find(B) is not None
+        one.fake.failing = None
+        one.clock.now += 3
+        await one.tell()
+        await until(lambda: not one.store.is_away)
+        assert await one.store.find(A) is not None
+
+
+@pytest.mark.parametrize("deny", [False, True])
+async def test_an_entry_that_cannot_be_used_is_refused(
+    *, deny: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may say that the key is revoked; others are as they are, and the store is not away."""
+    async with scene(deny_when_away=deny) as one:
+        first = await one.store.find(A)
+        await one.tell(digests=frozenset({A}))
+        one.fake.unusable = frozenset({A})
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                await one.store.find(A)
+        assert await one.store.find(B) is not None
+        assert not one.store.is_away
+        one.fake.unusable = frozenset()
+        assert await one.store.find(A) == first
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["a key cannot be used: fake: expected an entry"]
+
+
+async def test_with_deny_a_key_is_known_for_its_time_and_no_longer() -> None:
+    """Though the store tells of no change: look-ups may fail for a reason of their own."""
+    async with scene(deny_when_away=True, ttl=10 * SECOND) as one:
+        assert await one.store.find(A) is not None
+        one.fake.failing = BROKEN
+        one.clock.now += 9
+        await one.tell()
+        assert at_once(one.store.find(A)) is not None
+        one.clock.now += 1
+        await one.tell()
+        with pytest.raises(StoreError):
+            await one.store.find(A)
 
 
 async def test_an_answer_that_comes_late() -> None:
@@ -433,10 +537,10 @@ async def test_with_deny_nothing_passes_for_unknown() -> None:
 async def test_a_look_up_that_fails() -> None:
     """It is treated as one that hangs."""
     async with scene(deny_when_away=True) as one:
-        one.fake.failing = True
+        one.fake.failing = StoreError("fake: expected to work")
         with pytest.raises(StoreError):
             await one.store.find(B)
-        one.fake.failing = False
+        one.fake.failing = None
         assert await one.store.find(B)
 
 

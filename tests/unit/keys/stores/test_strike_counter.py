@@ -45,6 +45,7 @@ class Fake:
 
     key_: KeyModel = KEY
     failing: bool = False
+    fault: Exception | None = None
     rival: Callable[[KeyModel], KeyModel] | None = None
     counted: list[Strike] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -65,6 +66,8 @@ class Fake:
     def strike(self, some: Sequence[Strike]) -> list[Tally]:
         if self.failing:
             raise StoreError("fake: expected to work")
+        if self.fault:
+            raise self.fault
         self.counted += some
         found = tally("a", "region", LIMIT, [(one.at.timestamp(), "IR") for one in self.counted])
         return [found] if found else []
@@ -130,6 +133,19 @@ def test_another_replica_that_was_first() -> None:
     counting.flush()
     assert fake.key_.status_by == "another"
     assert counting.suspended == 0
+
+
+def test_a_fault_of_ours_costs_no_strike(caplog: pytest.LogCaptureFixture) -> None:
+    """What a store answers may be anything; the log says where it went wrong."""
+    fake = Fake(fault=ValueError("a fault"))
+    counting = counter(fake)
+    for strike in strikes(1, 2, 3):
+        counting.add(strike)
+    counting.flush()
+    fake.fault = None
+    counting.flush()
+    assert fake.counted == strikes(1, 2, 3)
+    assert [one.exc_info is not None for one in caplog.records] == [True, False]
 
 
 def test_a_store_that_is_away(caplog: pytest.LogCaptureFixture) -> None:

@@ -103,5 +103,5 @@ def errors(name: str) -> Iterator[None]:
 
 
 def text(value: Any) -> str:
-    """Read text."""
-    return value.decode() if isinstance(value, bytes) else str(value or "")
+    """Read text, whatever somebody may have written there."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")

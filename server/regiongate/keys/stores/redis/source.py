@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from regiongate.keys import entries
 from regiongate.keys.entries import EntryError
 from regiongate.keys.gathering import TURNS
-from regiongate.keys.stores import Answer, Answers, Changes, StoreError
+from regiongate.keys.stores import Answer, Answers, Changes, StoreError, UnusableEntryError
 from regiongate.keys.stores.redis import scripts, server
 from regiongate.keys.stores.redis.server import PREFIX, text
 from regiongate.policy.exemptions import Exemption
@@ -56,14 +56,23 @@ class RedisSource:
         seen, self._seen = self._seen, None  # not known any more when this fails
         with server.errors(self._name):
             if seen is None:
-                # All at once, so that a connection is open for each who will want one.
-                states = await asyncio.gather(*(self._state() for _ in range(1 + TURNS)))
-                lineage, number = states[0]
-                self._seen = lineage, number
-                return Changes(version=str(number), everything=True)
+                return await self._begin()
             changes, now = await self._follow(*seen)
         self._seen = now
         return changes
+
+    async def _begin(self) -> Changes:
+        """Connect anew: after a failover a connection that still holds may be to the old server."""
+        before, self._client = self._client, None
+        if before is not None:
+            await before.aclose()
+        # All at once, so that a connection is open for each who will want one.
+        states = await asyncio.gather(*(self._state() for _ in range(1 + TURNS)))
+        lineage, number = states[0]
+        # Who may not do this will not be told of changes either.
+        await self._redis().xread({f"{PREFIX}history": f"{number}-{_LAST}"}, count=1)
+        self._seen = lineage, number
+        return Changes(version=str(number), everything=True)
 
     def exemptions(self) -> Iterator[tuple[str, Exemption]]:
         """Yield every exemption in the store, with the id of a key that it belongs to."""
@@ -100,11 +109,12 @@ class RedisSource:
         key, org, organisation = row
         if org and not organisation:
             # What the organisation forbids would be allowed.
-            return StoreError(f"{self._name}: expected the organisation {text(org)} of a key")
+            expected = f"expected the organisation {text(org)} of a key"
+            return UnusableEntryError(f"{self._name}: {expected}")
         try:
             return entries.brief(key, organisation or None)
         except EntryError as error:
-            return StoreError(f"{self._name}: expected an entry ({error})")
+            return UnusableEntryError(f"{self._name}: expected an entry ({error})")
 
     async def _state(self) -> tuple[str, int]:
         lineage, number = await self._redis().mget(f"{PREFIX}lineage", f"{PREFIX}number")

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from regiongate.keys import entries
 from regiongate.keys.entries import Brief, EntryError
-from regiongate.keys.stores import Answer, Answers, Changes, StoreError
+from regiongate.keys.stores import Answer, Answers, Changes, StoreError, UnusableEntryError
 from regiongate.keys.stores.sqlite.database import Identity, Location
 from regiongate.policy.exemptions import Exemption
 
@@ -100,11 +100,11 @@ class SqliteSource:
     def _brief(self, key: bytes, org: str | None, organisation: bytes | None) -> Brief:
         if org and not organisation:
             # What the organisation forbids would be allowed.
-            raise StoreError(f"{self._location}: expected the organisation {org} of a key")
+            raise UnusableEntryError(f"{self._location}: expected the organisation {org} of a key")
         try:
             return entries.brief(key, organisation or None)
         except EntryError as error:
-            raise StoreError(f"{self._location}: expected an entry ({error})") from None
+            raise UnusableEntryError(f"{self._location}: expected an entry ({error})") from None
 
 
 _JOINED: Final = "FROM keys LEFT JOIN organisations ON organisations.id = keys.org"
