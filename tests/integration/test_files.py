@@ -8,6 +8,7 @@ with real processes.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -431,6 +432,22 @@ async def test_the_pepper_is_part_of_the_keys(tmp_path: Path) -> None:
     write_pepper(config, "second")
     notice(state)
     assert (await answer(state, question(key=PLAIN)))["key_id"] == "plain"
+
+
+async def test_a_pepper_that_is_gone_is_missed(tmp_path: Path) -> None:
+    """A file that was emptied does not make every key unknown."""
+    extract = [{"header": "x-api-key"}]
+    written = {"extract": extract, "store": "file:keys.yaml", "pepper_file": "pepper.txt"}
+    config = deploy(tmp_path, keys=written)
+    write_pepper(config, "first")
+    state = State(config)
+    config.with_name("pepper.txt").write_text("\n")
+    notice(state)
+    assert (await answer(state, question(key=PLAIN)))["key_id"] == "plain"
+    expected = (
+        rf"keys\.pepper_file: {config.with_name('pepper.txt')}: expected a pepper \(got nothing\)"
+    )
+    assert re.search(expected, state.problems["keys"])
 
 
 def write_pepper(config: Path, pepper: str) -> None:

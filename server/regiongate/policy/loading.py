@@ -107,6 +107,10 @@ class _Loader:
                 problem = Problem(self._beside(file), number, "", f"{expected}{meant(code)}")
                 self._problems.append(problem)
             codes.update({code} - {""})
+        if not codes:
+            # More likely cut short than meant: a deny-list without a code lets everybody pass.
+            expected = "expected a code a line (got none); a list that is to be empty is written []"
+            self._problem(path, f"{printable(file)}: {expected}")
         return RegionList(frozenset(codes))
 
     def _beside(self, file: str) -> str:

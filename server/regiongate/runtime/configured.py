@@ -20,6 +20,7 @@ from regiongate.keys.stores import KeyStore, StoreError, file, opening
 from regiongate.keys.strike_counter import PATIENCE, SharedCounter
 from regiongate.keys.strikes import StrikeCounter
 from regiongate.policy import Exemption, PolicySet
+from regiongate.runtime import peppers
 from regiongate.runtime.background import Background
 from regiongate.runtime.config import ClientAddress, Keys, RangeFile, Settings, range_list
 from regiongate.runtime.databases import Databases
@@ -186,7 +187,7 @@ def _proxies(
 
 def _keys(files: Files, config: Path, written: Keys, used: KnownKeys | None) -> KnownKeys:
     base = config.parent
-    digester = written.digester(lambda key, name: _text(files, Named(config, ("keys", key), name)))
+    digester = peppers.digester(config, written, partial(_text, files))
     if written.store is None:
         return _same(used, KnownKeys(digester, file.EMPTY))
     if written.store.startswith("file:"):

@@ -225,9 +225,14 @@ def test_ukraine_may_be_listed_without_crimea() -> None:
     assert not combined.contains(CRIMEA)
 
 
-def test_a_list_file_may_be_empty() -> None:
-    """Comments and blank lines are no codes."""
-    assert regions("{a: {file: list.txt}}", with_list("\n# none\n")).regions["a"].codes == set()
+@pytest.mark.parametrize("text", ["", "\n# none\n"])
+def test_a_list_file_without_a_code_is_refused(text: str) -> None:
+    """It was cut short, or is not there yet; what is to be empty is written as an empty list."""
+    with pytest.raises(DocumentError) as caught:
+        regions("{a: {file: list.txt}}", with_list(text))
+    message = "policy.yaml:3: regions.a.file: list.txt: expected a code a line (got none)"
+    assert str(caught.value).startswith(message)
+    assert regions("{a: []}").regions["a"].codes == set()
 
 
 def test_a_list_file_that_is_not_utf8_is_refused() -> None:

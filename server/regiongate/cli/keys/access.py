@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -24,6 +24,7 @@ from regiongate.keys.extraction import Extractor, FromHeader
 from regiongate.keys.register import Conflict, Edited, Note, Register
 from regiongate.keys.stores import StoreError, opening
 from regiongate.runtime import config as configuration
+from regiongate.runtime import peppers
 from regiongate.runtime.named import Named
 
 USAGE = 2
@@ -155,7 +156,7 @@ def _opened(config: Path, store: str | None, *, create: bool) -> Iterator[Access
         opening.check(url)
     except ValueError as error:
         fail(f"--store: {error}", USAGE)
-    digester = keys.digester(partial(_text, config)) if keys else Digester()
+    digester = peppers.digester(config, keys, _text) if keys else Digester()
     extractors = tuple(one.extractor() for one in keys.extract) if keys else ()
     policy = config.parent / settings.policy if settings else None
     with _register(url, base, create=create) as register:
@@ -168,8 +169,8 @@ def _register(url: str, base: Path, *, create: bool) -> AbstractContextManager[R
     return closing(opening.register(url, base, create=False))
 
 
-def _text(config: Path, key: str, name: str) -> str:
-    return configuration.text(Named(config, ("keys", key), name).expect())
+def _text(named: Named) -> str:
+    return configuration.text(named.expect())
 
 
 def _who() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -10,7 +9,6 @@ from pydantic import AfterValidator, Field, model_validator
 
 from regiongate.documents import Integer, Model
 from regiongate.keys.cache import Limits as CacheLimits
-from regiongate.keys.digest import Digester
 from regiongate.keys.extraction import Extractor, FromHeader, FromMetadata
 from regiongate.keys.stores import opening
 from regiongate.runtime.config.fields import Duration, Header
@@ -66,22 +64,6 @@ class Keys(Model):
     cache: Cache = Cache()
     lookup: Lookup = Lookup()
     on_store_error: Literal["stale", "deny"] = "stale"
-
-    def digester(self, read: Callable[[str, str], str]) -> Digester:
-        """Make what digests keys.
-
-        Args:
-            read: returns the text of a file, given the key that names it and its name.
-        """
-
-        def pepper(key: str, name: str | None) -> bytes:
-            return read(key, name).strip().encode() if name is not None else b""
-
-        today = pepper("pepper_file", self.pepper_file)
-        if self.previous_pepper_file is None:
-            return Digester(today)
-        previous = pepper("previous_pepper_file", self.previous_pepper_file)
-        return Digester(today, Digester(previous))
 
     def limits(self) -> CacheLimits:
         """Return what a cache of the store goes by."""
