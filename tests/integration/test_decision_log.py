@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +40,7 @@ from tests.integration.deployment import (
     question,
     read,
 )
+from tests.integration.keys.test_outages import seed
 from tests.integration.process import Process, serving, until
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -206,6 +208,32 @@ def test_a_truncated_address_is_not_written_in_full(tmp_path: Path, log: Path) -
         process.stop()
     (record,) = records(log)
     assert "5.39.77.88" not in json.dumps(record)
+
+
+@pytest.mark.parametrize(
+    ("on_store_error", "reason"), [("stale", "otherwise"), ("deny", "key_store_away")]
+)
+def test_a_line_says_that_the_key_store_was_away(
+    tmp_path: Path, log: Path, on_store_error: str, reason: str
+) -> None:
+    """Also of a key that could not be looked up: it is told from one that nobody knows."""
+    path = tmp_path / "keys.db"
+    seed(f"sqlite:///{path}", "a").close()
+    extract = [{"header": "x-api-key"}]
+    keys = {"extract": extract, "store": "sqlite:///keys.db", "on_store_error": on_store_error}
+    with serving(deploy(tmp_path, keys=keys, decision_log={"path": log.name})) as process:
+        path.rename(tmp_path / "gone.db")
+        until(lambda: "the key store is away" in process.said(), "it is told")
+        until(lambda: process.ask(question(key=PLAIN))["reason"] == reason, reason)
+        time.sleep(1.1)  # from when on the store has not been heard of
+        last = process.ask(question(FRANCE, key=PLAIN))["decision_id"]
+        process.stop()
+    record = next(one for one in records(log) if one["decision_id"] == last)
+    assert record["reason"] == reason
+    assert record["source"]["country"] == "FR"
+    assert record["request"]["method"] == "GET"
+    assert record["key"].pop("age_seconds") > 1
+    assert record["key"] == {"presented": True}
 
 
 @pytest.mark.usefixtures("unrehearsed")

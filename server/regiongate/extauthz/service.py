@@ -70,15 +70,24 @@ class Event:
         told: what the answer says.
         judged: None when the Check could not be read or judged; `told.reason` then says which.
         seconds: taken, from the bytes to the bytes.
+        asked: of a Check that could be read and not judged, who asked for what.
     """
 
-    __slots__ = ("call", "judged", "seconds", "told")
+    __slots__ = ("asked", "call", "judged", "seconds", "told")
 
-    def __init__(self, call: Call, told: Told, judged: Judged | None, seconds: float) -> None:
+    def __init__(
+        self,
+        call: Call,
+        told: Told,
+        judged: Judged | None,
+        seconds: float,
+        asked: Asked | None = None,
+    ) -> None:
         self.call: Final = call
         self.told: Final = told
         self.judged: Final = judged
         self.seconds: Final = seconds
+        self.asked: Final = asked
 
 
 class Authorization:
@@ -113,6 +122,7 @@ class Authorization:
         """
         started, snapshot = time.perf_counter(), self._snapshot()
         call = Call(self._clock(), responses.new_id(), snapshot, metadata, started)
+        asked = None
         try:
             asked = ask(snapshot, wire.read(data), metadata)
             try:
@@ -121,7 +131,7 @@ class Authorization:
                 return self._waiting(call, asked)
             judged = conclude(snapshot, asked, record, call.time)
         except Exception as problem:  # noqa: BLE001 nothing may get past it: see _without
-            return self._said(call, self._without(call, problem), None)
+            return self._said(call, self._without(call, problem), None, asked)
         return self._said(call, judged.answer, judged)
 
     async def _waiting(self, call: Call, asked: Asked) -> bytes:
@@ -130,7 +140,7 @@ class Authorization:
             record = await found(call.snapshot, asked)
             judged = conclude(call.snapshot, asked, record, call.time)
         except Exception as problem:  # noqa: BLE001 nothing may get past it: see _without
-            return self._said(call, self._without(call, problem), None)
+            return self._said(call, self._without(call, problem), None, asked)
         return self._said(call, judged.answer, judged)
 
     def _without(self, call: Call, problem: Exception) -> Answer:
@@ -149,11 +159,13 @@ class Authorization:
         _LOG.error("a Check could not be judged", exc_info=problem)
         return DEFERRED if call.snapshot.defer_errors else FAILED
 
-    def _said(self, call: Call, answer: Answer, judged: Judged | None) -> bytes:
+    def _said(
+        self, call: Call, answer: Answer, judged: Judged | None, asked: Asked | None = None
+    ) -> bytes:
         """Tell of an answer, and return its bytes."""
         seconds = time.perf_counter() - call.started
         try:
-            self._record(Event(call, answer.told, judged, seconds))
+            self._record(Event(call, answer.told, judged, seconds, asked))
         except Exception:  # noqa: BLE001 an answer that was given is not taken back
             _LOG.exception("a Check could not be recorded")
         return answer.render(call.decision_id)

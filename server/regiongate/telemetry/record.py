@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from regiongate.extauthz.judging import Snapshot
+from regiongate.extauthz.judging import Asked, Judged, Snapshot
 from regiongate.extauthz.responses import Told
 from regiongate.extauthz.service import Event
 from regiongate.extauthz.wire import Check
@@ -23,13 +23,16 @@ LONGEST: Final = 2048
 
 def record(event: Event) -> dict[str, Any]:
     """Make the record of an answered Check; times in it are datetimes, of UTC."""
-    judged = event.judged
-    written = {"time": event.call.time, "decision_id": event.call.decision_id, **_told(event.told)}
-    if judged is not None:
-        written["source"] = source(judged.located)
-        if key := _key(judged.key, event.call.snapshot.keys.age(event.call.time)):
+    call = event.call
+    written = {"time": call.time, "decision_id": call.decision_id, **_told(event.told)}
+    asked: Judged | Asked | None = event.judged or event.asked
+    if asked is not None:
+        written["source"] = source(asked.located)
+        # Of one that no store could be asked for no more is known than that it is there.
+        known = asked.key if isinstance(asked, Judged) else Key(presented=bool(asked.digests))
+        if key := _key(known, call.snapshot.keys.age(call.time)):
             written["key"] = key
-        written["request"] = _request(judged.check)
+        written["request"] = _request(asked.check)
     written["inputs"] = _inputs(event.call.snapshot)
     if microseconds := round(event.seconds * 1e6):
         written["microseconds"] = microseconds
@@ -81,7 +84,7 @@ def _key(key: Key, age: float) -> dict[str, Any]:
     written["presented"] = True
     if problem := key.problem:
         written["problem"] = problem
-    if age and key.found:
+    if age:
         written["age_seconds"] = round(age, 1)
     return written
 
