@@ -7,8 +7,10 @@ JOBS   ?= 2
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
+# Which tests; all of them if it is left out.
+TESTS  ?=
 # A file's tests stay together, as they share processes; the long files come first.
-TEST    = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+TEST    = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

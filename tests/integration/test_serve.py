@@ -205,11 +205,17 @@ def test_it_says_that_it_stops_before_it_does(
         assert process.child.wait(PATIENCE) == 0
 
 
-def test_a_restart_in_turn_is_for_several_processes(tmp_path: Path) -> None:
-    """One that serves alone says so, and goes on: whoever asks for it did not mean an end."""
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(signal.SIGUSR1, "SIGUSR1 means nothing"), (signal.SIGUSR2, "SIGUSR2 is for the parent")],
+)
+def test_a_signal_that_is_not_for_it_ends_no_process(
+    number: signal.Signals, said: str, tmp_path: Path
+) -> None:
+    """It says so, and goes on: whoever sends one did not mean an end."""
     with serving(deploy(tmp_path)) as process:
-        process.signal(signal.SIGUSR2)
-        until(lambda: "SIGUSR2 is for the parent" in process.said(), "it is said")
+        process.signal(number)
+        until(lambda: said in process.said(), "it is said")
         assert process.ask(question())["outcome"] == "allow"
 
 

@@ -278,6 +278,8 @@ class Supervisor:
             loop.add_signal_handler(ending, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._in_turn, self._reload)
         loop.add_signal_handler(signal.SIGUSR2, self._in_turn, self._restart)
+        # Others reopen their logs on it; it would end this process at once.
+        loop.add_signal_handler(signal.SIGUSR1, _LOG.warning, "SIGUSR1 means nothing: ignored")
 
     def _in_turn(self, action: Callable[[Child], Awaitable[bool]]) -> None:
         """Do something to one worker after the other, as long as it goes well; do not wait."""

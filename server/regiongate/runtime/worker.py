@@ -228,6 +228,7 @@ class Worker:
         loop.add_signal_handler(
             signal.SIGUSR2, _LOG.warning, "SIGUSR2 is for the parent of several workers: ignored"
         )
+        loop.add_signal_handler(signal.SIGUSR1, _LOG.warning, "SIGUSR1 means nothing: ignored")
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, stop.set)
 

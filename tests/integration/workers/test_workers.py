@@ -234,6 +234,8 @@ def test_workers_are_restarted_in_turn(engine: str, tmp_path: Path) -> None:
     """SIGUSR2 replaces every process; at no moment do both not answer."""
     with fleet(tmp_path, engine=engine, shutdown={"notice": "200ms", "grace": "2s"}) as running:
         before = running.workers()
+        running.signal(signal.SIGUSR1)
+        until(lambda: "SIGUSR1 means nothing" in running.said(), "that one restarts nothing")
         running.signal(signal.SIGUSR2)
         neither = 0
 
