@@ -402,6 +402,26 @@ def test_a_key_need_not_be_on_the_command_line(
     assert SUSPENDED not in json.dumps(said)
 
 
+def test_a_key_may_be_named_by_its_id(config: Path) -> None:
+    """Who is asked why has the id from a record, and never the key."""
+    by_key = explained(config, "--ip", GERMANY, "--key", EXEMPT)
+    by_id = explained(config, "--ip", GERMANY, "--key-id", by_key["key"]["id"])
+    assert {**by_id, "time": ""} == {**by_key, "time": ""}
+    said = run("explain", "-c", config, "--key-id", "nobody").stderr
+    assert "--key-id: expected a key that is there (got 'nobody')" in said
+    said = run("explain", "-c", config, "--key-id", "plain", "--key", PLAIN).stderr
+    assert "expected one of --key, --key-file and --key-id" in said
+
+
+def test_a_policy_to_come_is_explained_as_well(config: Path) -> None:
+    """With the databases and keys that are configured now."""
+    coming = config.with_name("coming.yaml")
+    coming.write_bytes(policy(rule("nobody")))
+    said = explained(config, "--ip", FRANCE, "--policy-file", coming)
+    assert (said["verdict"], said["rule"]) == ("deny", "nobody")
+    assert explained(config, "--ip", FRANCE)["verdict"] == "allow"
+
+
 def test_a_configuration_that_cannot_be_used_explains_nothing(tmp_path: Path) -> None:
     """The problems are told on standard error; exit code 2 is not a denial."""
     config = deploy(tmp_path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -21,10 +22,16 @@ from rich.table import Table
 from regiongate.address import ClientAddress, Evidence
 from regiongate.cli import options
 from regiongate.cli.gathering import gathered
+from regiongate.cli.policy import files
 from regiongate.extauthz import wire
 from regiongate.extauthz.judging import POLICY_EXTENSION, Judged, Snapshot, judge
 from regiongate.facts import Key
+from regiongate.keys import entries
+from regiongate.keys.record import KeyRecord
+from regiongate.keys.stores import StoreError, opening
 from regiongate.policy.decide import Decision, Step, Verdict
+from regiongate.policy.exemptions import Exemption
+from regiongate.runtime import config as configuration
 from regiongate.runtime.state import State
 from regiongate.telemetry.record import source as source_record
 
@@ -37,6 +44,26 @@ class _Given:
 
     def resolve(self, _: Evidence) -> ClientAddress:
         return ClientAddress(self.address, "" if self.address else "no --ip was given")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Held:
+    """A key store that holds one key, whatever it is asked for."""
+
+    record: KeyRecord
+    version: str = ""
+
+    def recall(self, _: bytes) -> KeyRecord | None:
+        return self.record
+
+    async def find(self, _: bytes) -> KeyRecord | None:
+        return self.record
+
+    def exemptions(self) -> Iterator[tuple[str, Exemption]]:
+        yield from ((self.record.id, one) for one in self.record.profile.exemptions)
+
+    def age(self, _: datetime) -> float:
+        return 0.0
 
 
 def _ip(text: str) -> IPv4Address | IPv6Address:
@@ -66,7 +93,13 @@ def _header(text: str) -> tuple[str, bytes]:
     " seen by others on the machine.",
 )
 @click.option("--key-file", type=click.File(), help="A file that holds the API key.")
+@click.option("--key-id", help="The id of a key in the store, instead of the key itself.")
 @click.option("--policy", default="", help="The policy that the route names.")
+@click.option(
+    "--policy-file",
+    type=files.PATH,
+    help="Another policy.yaml than the configured one: one that is to come, for instance.",
+)
 @click.option(
     "--at",
     type=options.moment,
@@ -91,7 +124,9 @@ def explain(  # noqa: PLR0913 an option each
     ip: IPv4Address | IPv6Address | None,
     key: str | None,
     key_file: Any,
+    key_id: str | None,
     policy: str,
+    policy_file: Path | None,
     at: datetime | None,
     method: str,
     host: str,
@@ -104,11 +139,19 @@ def explain(  # noqa: PLR0913 an option each
         snapshot = State(config).snapshot()
     for one in said:
         click.echo(f"warning: {one}", err=True)
+    if sum(one is not None for one in (key, key_file, key_id)) > 1:
+        raise click.UsageError("expected one of --key, --key-file and --key-id")
+    if policy_file is not None:
+        snapshot = dataclasses.replace(snapshot, policies=files.policies(policy_file))
+    given = _read_key(key, key_file)
+    if key_id is not None:
+        snapshot = dataclasses.replace(snapshot, keys=_Held(_record(config, key_id)))
+        given = "any"
     check = wire.asked(
         method=method,
         host=host,
         path=path,
-        headers=(*headers, *_key_header(snapshot, _read_key(key, key_file))),
+        headers=(*headers, *_key_header(snapshot, given)),
         route={POLICY_EXTENSION: policy} if policy else {},
     )
     now = at or datetime.now(UTC)
@@ -129,6 +172,22 @@ def _read_key(key: str | None, file: Any) -> str | None:
     if sys.stdin.isatty():
         return str(click.prompt("API key", hide_input=True))
     return sys.stdin.readline().strip()
+
+
+def _record(config: Path, id_: str) -> KeyRecord:
+    """Look a key up by its id, in the store that is configured."""
+    store = configuration.read(config).keys.store
+    if store is None:
+        raise click.UsageError("expected keys.store, where --key-id is to be looked up")
+    try:
+        with opening.reading(store, config.parent) as register:
+            kept = register.key(id_)
+            org = register.organisation(kept.entry.org) if kept and kept.entry.org else None
+    except StoreError as error:
+        raise click.UsageError(str(error)) from None
+    if kept is None:
+        raise click.UsageError(f"--key-id: expected a key that is there (got {id_!r})")
+    return entries.record(kept.entry, org.entry if org else None)
 
 
 def _key_header(snapshot: Snapshot, key: str | None) -> list[tuple[str, bytes]]:
