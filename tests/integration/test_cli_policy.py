@@ -348,6 +348,60 @@ def test_a_long_log_is_shortened_for_people_alone(folder: Path, more: list[str])
         assert output.splitlines()[-1] == "  10 more keys: 10; --json names them all"
 
 
+DATED = NEW.replace(
+    "deny: {reason: embargo}}",
+    "deny: {reason: embargo}, phases: {warn: 2024-09-01T00:00:00Z, enforce: 2024-10-01T00:00:00Z}}",
+)
+NOT_REACHED = (
+    "at any moment that was tried: pass --at 2024-10-01, when enforce, its last phase, begins"
+)
+TRIED: dict[str, tuple[list[str], list[str], int]] = {
+    # the moment, what is said of the rule, how the command ends
+    "before its first date": ([], [f"default/embargoed has not begun {NOT_REACHED}"], FINE),
+    "while it warns": (
+        ["--at", "2024-09-15"],
+        [f"default/embargoed is no further than warn {NOT_REACHED}"],
+        NO,
+    ),
+    "once it is enforced": (["--at", "2024-10-01"], [], NO),
+}
+
+
+@pytest.fixture(name="dated")
+def _dated(folder: Path) -> list[Path]:
+    """A policy without rules, and one whose rule is to come."""
+    written = {"nothing": MISTAKE.replace("maybe", "allow"), "dated": DATED}
+    for name, text in written.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return [folder / f"{name}.yaml" for name in written]
+
+
+@pytest.mark.parametrize(("at", "said", "code"), TRIED.values(), ids=TRIED)
+@pytest.mark.parametrize("tried", ["decisions", "cases"])
+def test_a_rule_that_was_not_tried_as_it_will_be_is_named(  # noqa: PLR0913, PLR0917 what is tried and told
+    folder: Path, dated: list[Path], tried: str, at: list[str], said: list[str], code: int
+) -> None:
+    """With the date to pass: that no past decision flips says nothing of what is to come."""
+    on = {"decisions": log(folder, record("IR")), "cases": folder / "cases.yaml"}
+    result = run("diff", *dated, f"--{tried}", on[tried], *at)
+    assert [line for line in result.output.splitlines() if "--at" in line] == said
+    assert result.exit_code == code
+
+
+def test_a_rule_that_was_not_tried_is_named_without_decisions_too(dated: list[Path]) -> None:
+    """Everything is tried at one moment, at which it has not begun."""
+    told = json.loads(run("diff", *dated, "--at", "2024-08-01", "--json").output)
+    assert told["flipped"] == 0
+    assert told["not_reached"] == [
+        {
+            "rule": "default/embargoed",
+            "reached": None,
+            "phase": "enforce",
+            "begins": "2024-10-01T00:00:00+00:00",
+        }
+    ]
+
+
 def _both(folder: Path) -> list[Path]:
     return [folder / "old.yaml", folder / "new.yaml"]
 

@@ -79,16 +79,19 @@ class Difference:
         flips: how often each kind of flip occurred.
         examples: the first trials of each kind, by name.
         unreproduced: past decisions that the old policy does not decide as they are recorded.
+        latest: the latest moment that was decided at; None before the first trial.
     """
 
     trials: int = 0
     flips: Counter[Flip] = field(default_factory=Counter)
     examples: dict[Flip, list[str]] = field(default_factory=dict)
     unreproduced: int = 0
+    latest: datetime | None = None
 
     def take(self, trial: Trial, old: Decision, new: Decision) -> None:
         """Count one trial."""
         self.trials += 1
+        self.latest = max(trial.at, self.latest or trial.at)
         if trial.recorded not in (None, old.verdict):
             self.unreproduced += 1
         if (old.verdict, old.policy_verdict) == (new.verdict, new.policy_verdict):

@@ -30,6 +30,7 @@ from regiongate.policy.difference import (
     places,
     unseen,
 )
+from regiongate.policy.pending import Pending, pending
 from regiongate.policy.precedence import moment
 from regiongate.telemetry import replay
 
@@ -96,15 +97,17 @@ def diff(  # noqa: PLR0913 an option each
     before, after = files.policies(old), files.policies(new)
     trials = _trials(before, after, cases, decisions, keys, at)
     difference = compare(before, after, trials.trials)
-    if not difference.trials:
+    if difference.latest is None:
         unusable = f", and {trials.unreadable} lines could not be used" if trials.unreadable else ""
         raise click.UsageError(f"{trials.words}: expected at least one (got none{unusable})")
     missing = unseen(trials.held, before, after)
+    coming = pending(before, after, difference.latest)
     if as_json:
-        written = _as_json(difference, trials, missing)
+        written = _as_json(difference, trials, missing, coming)
         click.echo(orjson.dumps(written, option=orjson.OPT_INDENT_2))
     else:
-        click.echo("\n".join([*_about(difference, trials, missing), *_flips(difference)]))
+        about = _about(difference, trials, missing, coming)
+        click.echo("\n".join([*about, *_flips(difference)]))
     sys.exit(bool(difference.flips))
 
 
@@ -157,13 +160,17 @@ def _of_log(
 
 
 def _as_json(
-    difference: Difference, trials: _Trials, missing: list[tuple[str, list[str]]]
+    difference: Difference,
+    trials: _Trials,
+    missing: list[tuple[str, list[str]]],
+    coming: list[Pending],
 ) -> dict[str, Any]:
     return {
         "tried": trials.words,
         "decisions": difference.trials,
         "flipped": difference.flips.total(),
         "not_held": [{"rule": rule, "facts": facts} for rule, facts in missing],
+        "not_reached": coming,
         "not_reproduced": difference.unreproduced,
         "unreadable": trials.unreadable,
         "first_unreadable": [{"line": line, "reason": reason} for line, reason in trials.first],
@@ -183,11 +190,20 @@ def _as_json(
 
 
 def _about(
-    difference: Difference, trials: _Trials, missing: list[tuple[str, list[str]]]
+    difference: Difference,
+    trials: _Trials,
+    missing: list[tuple[str, list[str]]],
+    coming: list[Pending],
 ) -> Iterator[str]:
     yield f"tried: {trials.words}"
     for rule, facts in missing:
         yield f"not held by what was tried, and taken as empty: {', '.join(facts)} (read by {rule})"
+    for one in coming:
+        so_far = f"is no further than {one.reached}" if one.reached else "has not begun"
+        yield (
+            f"{one.rule} {so_far} at any moment that was tried: pass --at {moment(one.begins)},"
+            f" when {one.phase}, its last phase, begins"
+        )
     if trials.unreadable:
         yield f"{trials.unreadable} lines could not be used"
         yield from (f"  line {line}: {reason}" for line, reason in trials.first)
