@@ -7,14 +7,14 @@ comes out, rather than guess at what a condition means.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from regiongate.documents import Path
 from regiongate.facts import Key, Request, Source
 from regiongate.policy.decide import Facts, Verdict, decide
 from regiongate.policy.model import WELL_KNOWN, Policy, PolicySet, Rule
-from regiongate.policy.phases import Phase
+from regiongate.policy.phases import ALWAYS, Phase
 from regiongate.policy.regions import RegionList
 from regiongate.policy.territories import TERRITORIES
 
@@ -129,7 +129,10 @@ def _unknown_country(policies: PolicySet, policy: Policy, now: datetime) -> Iter
     """Find policies that refuse places by name and let the unknown pass."""
     denying = [rule.name for rule in policy.rules if rule.refusal and rule.condition.lists]
     unknown = Facts(Source(status="unknown"), Key())
-    decided = decide(policies, policy.name, unknown, now)
+    # As it reads: an allow-list whose dates are to come is one already.
+    undated = replace(policy, rules=tuple(replace(rule, schedule=ALWAYS) for rule in policy.rules))
+    read = replace(policies, policies={**policies.policies, policy.name: undated})
+    decided = decide(read, policy.name, unknown, now)
     if denying and decided.policy_verdict is Verdict.ALLOW:
         yield Finding(
             ("policies", policy.name),

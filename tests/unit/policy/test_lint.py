@@ -12,6 +12,9 @@ from regiongate.policy.lint import lint
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
+DENY = "deny: {reason: invalid_api_key}"
+TO_COME = f"{DENY}, phases: {{observe: 2027-01-01T00:00:00Z, enforce: 2027-07-09T00:00:00Z}}"
+
 CAREFUL = """
 version: 1
 regions: {supported: [FI, AX], embargoed: [CU]}
@@ -45,7 +48,7 @@ policies: {{default: {{rules: [{rules}], otherwise: {otherwise}}}}}
 """
 
 
-def rule(name: str, when: str, more: str = "deny: {reason: invalid_api_key}") -> str:
+def rule(name: str, when: str, more: str = DENY) -> str:
     """Return a rule."""
     return f"{{name: {name}, when: {when!r}, {more}}}"
 
@@ -60,6 +63,25 @@ MISTAKES = {
         default(rule("r", 'source.within("some")'), "allow"),
         [("policies.default: refuses places by name (r) and lets a client of unknown country pass;"
          ' add a rule for source.status != "located" or an allow-list')],
+    ),
+    "an allow-list whose dates are to come": (
+        default(rule("r", '!source.within("part")', TO_COME), "allow"),
+        [],
+    ),
+    "a deny-list whose dates are to come": (
+        default(rule("r", 'source.within("part")', TO_COME), "allow"),
+        [("policies.default: refuses places by name (r) and lets a client of unknown country pass;"
+         ' add a rule for source.status != "located" or an allow-list')],
+    ),
+    "a deny-list before an allow-list whose dates are to come": (
+        default(
+            ", ".join([
+                rule("a", 'source.within("some")'),
+                rule("b", '!source.within("part")', TO_COME),
+            ]),
+            "allow",
+        ),
+        [],
     ),
     "a deny-list before one for the unknown": (
         default(
