@@ -221,6 +221,28 @@ def test_a_policy_is_shown_as_json() -> None:
     }
 
 
+LISTS = {
+    # a list that is made of [UA, JP], what is shown, what scripts are told
+    "{union: [a]}": ("s (2): JP UA", {"codes": ["JP", "UA"], "without": []}),
+    "{union: [a], minus: [b]}": (
+        "s (2): JP UA without UA-40 UA-43",
+        {"codes": ["JP", "UA"], "without": ["UA-40", "UA-43"]},
+    ),
+    "{union: [a], minus: [a]}": ("s (0): nothing", {"codes": [], "without": []}),
+}
+
+
+@pytest.mark.parametrize("written", LISTS)
+def test_what_is_taken_out_of_a_list_is_shown(folder: Path, written: str) -> None:
+    """A country that stands on a list need not be on it whole."""
+    regions = f"regions: {{a: [UA, JP], b: [UA-43, UA-40], s: {written}}}\n"
+    path = folder / "lists.yaml"
+    path.write_text(f"{regions}{MISTAKE.replace('maybe', 'allow')}", encoding="utf-8")
+    line, told = LISTS[written]
+    assert f"  {line}" in run("show", path).output.splitlines()
+    assert json.loads(run("show", path, "--json").output)["regions"]["s"] == told
+
+
 # ----------------------------------------------------------------------------------- policy diff
 
 

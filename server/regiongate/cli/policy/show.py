@@ -14,6 +14,7 @@ from regiongate.cli import options
 from regiongate.cli.policy import files
 from regiongate.policy import PolicySet
 from regiongate.policy.precedence import Change, Table, changes, moment, tables
+from regiongate.policy.regions import RegionList
 
 _LISTED: Final = 12
 """How many codes of a region list are shown."""
@@ -44,7 +45,12 @@ def show(
     held = files.exemptions(files.keys(keys)) if keys else []
     coming = changes(policies, held, now)
     if as_json:
-        written = {"at": now, "policies": tables(policies, now), "changes": coming}
+        written = {
+            "at": now,
+            "policies": tables(policies, now),
+            "regions": {name: _as_json(one) for name, one in policies.regions.items()},
+            "changes": coming,
+        }
         click.echo(orjson.dumps(written, option=orjson.OPT_INDENT_2))
     else:
         click.echo("\n".join(_lines(policies, coming, now)))
@@ -57,13 +63,21 @@ def _lines(policies: PolicySet, coming: list[Change], now: datetime) -> Iterator
         yield from _table(table)
     yield from ("", "region lists")
     for name, regions in policies.regions.items():
-        codes = sorted(regions.codes)
-        more = f" and {len(codes) - _LISTED} more" if len(codes) > _LISTED else ""
-        yield f"  {name} ({len(codes)}): {' '.join(codes[:_LISTED])}{more}"
+        without = f" without {_listed(regions.without)}" if regions.without else ""
+        yield f"  {name} ({len(regions.codes)}): {_listed(regions.codes)}{without}"
     yield from ("", "what changes when")
     yield from (f"  {moment(change.at)}  {change.what}" for change in coming)
     if not coming:
         yield "  nothing"
+
+
+def _listed(codes: frozenset[str]) -> str:
+    more = f" and {len(codes) - _LISTED} more" if len(codes) > _LISTED else ""
+    return f"{' '.join(sorted(codes)[:_LISTED])}{more}" or "nothing"
+
+
+def _as_json(regions: RegionList) -> dict[str, list[str]]:
+    return {"codes": sorted(regions.codes), "without": sorted(regions.without)}
 
 
 def _table(table: Table) -> Iterator[str]:
