@@ -181,7 +181,7 @@ policy default
    1. embargoed: enforced
       when source.within("embargoed")
       refuses with 403 embargo, "Request not allowed"
-   2. beta: enforced, in shadow: recorded only
+   2. beta: in shadow, nothing is enforced: recorded only
       when "x-beta" in request.headers
       refuses with 403 beta, "Request not allowed"
    -. otherwise allows

@@ -13,7 +13,7 @@ from typing import Final
 from regiongate import durations
 from regiongate.policy.exemptions import EVERY_RULE, Exemption
 from regiongate.policy.model import Policy, PolicySet, Refusal, Rule, Suspension
-from regiongate.policy.phases import Phase
+from regiongate.policy.phases import Phase, Schedule
 
 _BEGINS: Final = {Phase.OBSERVE: "observes", Phase.WARN: "warns", Phase.ENFORCE: "is enforced"}
 _STANDS: Final = {
@@ -22,6 +22,7 @@ _STANDS: Final = {
     Phase.WARN: "warned of, not enforced",
     Phase.ENFORCE: "enforced",
 }
+_SHADOW: Final = "in shadow, nothing is enforced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +103,20 @@ def _table(policies: PolicySet, policy: Policy, now: datetime) -> Table:
         for number, rule in enumerate(policy.rules, start=1)
     )
     otherwise = _refuses(policies, policy.otherwise) if policy.otherwise else "allows"
+    if policy.otherwise and policy.shadow:
+        otherwise = f"{otherwise} ({_SHADOW})"
     return Table(policy.name, policy.shadow, rows, otherwise)
 
 
 def _row(policies: PolicySet, policy: Policy, rule: Rule, number: int, now: datetime) -> Row:
-    enforced = rule.schedule.phase(now) is Phase.ENFORCE
+    shadow = rule.shadow or policy.shadow
     return Row(
         number=number,
         name=rule.name,
         when=" ".join(rule.condition.text.split()),
         effect=_effect(policies, rule),
-        state=_state(rule, now),
-        in_force=enforced and not rule.shadow and not policy.shadow,
+        state=_recorded(rule.schedule, now) if shadow else _state(rule.schedule, now),
+        in_force=not shadow and rule.schedule.phase(now) is Phase.ENFORCE,
     )
 
 
@@ -139,21 +142,29 @@ def _suspends(suspension: Suspension) -> str:
     )
 
 
-def _state(rule: Rule, now: datetime) -> str:
-    phase = rule.schedule.phase(now)
-    begun = dict(rule.schedule.phases())
+def _state(schedule: Schedule, now: datetime) -> str:
+    phase = schedule.phase(now)
+    begun = dict(schedule.phases())
     since = f" since {moment(begun[phase])}" if phase in begun else ""
     coming = [f"{_BEGINS[later]} from {moment(at)}" for later, at in begun.items() if at > now]
-    shadow = ["in shadow: recorded only"] if rule.shadow else []
-    return ", ".join([f"{_STANDS[phase]}{since}", *coming, *shadow])
+    return ", ".join([f"{_STANDS[phase]}{since}", *coming])
+
+
+def _recorded(schedule: Schedule, now: datetime) -> str:
+    """Tell of a rule in shadow, for which all phases are alike."""
+    first = next((at for _, at in schedule.phases()), None)
+    when = f" {'from' if first > now else 'since'} {moment(first)}" if first else ""
+    return f"{_SHADOW}: recorded only{when}"
 
 
 def _phases(policies: PolicySet) -> Iterator[Change]:
     for policy in policies.policies.values():
         for rule in policy.rules:
-            shadow = ", in shadow" if rule.shadow or policy.shadow else ""
             for phase, at in rule.schedule.phases():
-                yield Change(at, f"{policy.name}: {rule.name} {_BEGINS[phase]}{shadow}")
+                begins = _BEGINS[phase]
+                if rule.shadow or policy.shadow:
+                    begins = f"is recorded in phase {phase} ({_SHADOW})"
+                yield Change(at, f"{policy.name}: {rule.name} {begins}")
 
 
 def _exemption(held: Held) -> Iterator[Change]:

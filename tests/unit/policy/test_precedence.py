@@ -24,7 +24,19 @@ ALL = dated("observe", "warn", "enforce")
 
 STATES: list[tuple[dict[str, Any], datetime, str, bool]] = [
     ({}, NOW, "enforced", True),
-    ({"mode": "shadow"}, NOW, "enforced, in shadow: recorded only", False),
+    ({"mode": "shadow"}, NOW, "in shadow, nothing is enforced: recorded only", False),
+    (
+        {"mode": "shadow", "phases": ALL},
+        OBSERVED - SECOND,
+        "in shadow, nothing is enforced: recorded only from 2024-06-01",
+        False,
+    ),
+    (
+        {"mode": "shadow", "phases": ALL},
+        ENFORCED,
+        "in shadow, nothing is enforced: recorded only since 2024-06-01",
+        False,
+    ),
     (
         {"phases": ALL},
         OBSERVED - SECOND,
@@ -118,10 +130,13 @@ def test_a_table_ends_with_what_happens_otherwise(otherwise: object, words: str)
 
 
 def test_nothing_is_in_force_in_a_policy_that_is_in_shadow() -> None:
-    """The rules are as they are, and none of them does anything."""
-    [table] = tables(policies(deny(), mode="shadow"), NOW)
+    """Neither a rule nor what happens otherwise reads as if it did anything."""
+    [table] = tables(policies(deny(), mode="shadow", otherwise="deny"), NOW)
     assert table.shadow
     assert not table.rows[0].in_force
+    assert table.rows[0].state == "in shadow, nothing is enforced: recorded only"
+    refuses = f'refuses with 403 otherwise, "{SAYS}"'
+    assert table.otherwise == f"{refuses} (in shadow, nothing is enforced)"
 
 
 @pytest.mark.parametrize(("at", "text"), MOMENTS)
@@ -157,7 +172,10 @@ def test_what_changes_is_listed_by_date() -> None:
     ]
 
 
-def test_a_change_in_shadow_says_so() -> None:
-    """A phase that begins in shadow refuses nobody."""
-    coming = changes(policies(deny(phases=dated("enforce"), mode="shadow")), (), WARNED)
-    assert coming == [Change(ENFORCED, "default: refuse is enforced, in shadow")]
+@pytest.mark.parametrize(("rule", "policy"), [("shadow", "enforce"), ("enforce", "shadow")])
+def test_a_change_in_shadow_says_so(rule: str, policy: str) -> None:
+    """A phase that begins in shadow, a rule's own or its policy's, refuses nobody."""
+    dates = dated("enforce")
+    coming = changes(policies(deny(phases=dates, mode=rule), mode=policy), (), WARNED)
+    words = "is recorded in phase enforce (in shadow, nothing is enforced)"
+    assert coming == [Change(ENFORCED, f"default: refuse {words}")]

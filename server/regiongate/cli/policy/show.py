@@ -81,7 +81,7 @@ def _as_json(regions: RegionList) -> dict[str, list[str]]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    shadow = " (in shadow: everything passes, the rules are recorded only)" if table.shadow else ""
+    shadow = " (in shadow, nothing is enforced: everything passes)" if table.shadow else ""
     yield f"policy {table.policy}{shadow}"
     for row in table.rows:
         yield f"  {row.number:>2}. {row.name}: {row.state}"
