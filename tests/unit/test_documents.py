@@ -17,6 +17,7 @@ from regiongate.documents import (
     Problem,
     check,
     parse,
+    resembling,
     shown,
     spell,
 )
@@ -297,6 +298,22 @@ SHOWN = [
 def test_values_are_shown_short_and_on_one_line(value: object, text: str) -> None:
     """A message never quotes more than a person reads."""
     assert shown(value) == text
+
+
+RESEMBLING = [
+    # what is written, what is known, what a message ends with
+    ("suported", ["embargoed", "supported"], "; did you mean supported?"),
+    ("cuba", ["embargoed", "supported"], ""),
+    ("supported", [], ""),
+]
+
+
+@pytest.mark.parametrize(("name", "known", "ending"), RESEMBLING)
+def test_a_name_that_is_known_is_suggested_for_one_that_is_not(
+    name: str, known: list[str], ending: str
+) -> None:
+    """The one that it resembles most; nothing where it resembles none."""
+    assert resembling(name, known) == ending
 
 
 PLACES = [

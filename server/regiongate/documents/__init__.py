@@ -9,7 +9,7 @@ Nothing here opens a file or knows what a document is for.
 
 from regiongate.documents.checking import Integer, Model, Number, Switch, Version, check
 from regiongate.documents.parsing import Document, parse
-from regiongate.documents.problems import DocumentError, Path, Problem, shown, spell
+from regiongate.documents.problems import DocumentError, Path, Problem, resembling, shown, spell
 
 __all__ = [
     "Document",
@@ -23,6 +23,7 @@ __all__ = [
     "Version",
     "check",
     "parse",
+    "resembling",
     "shown",
     "spell",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Final, TypeVar
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from regiongate.documents.parsing import Document
-from regiongate.documents.problems import DocumentError, Path, shown
+from regiongate.documents.problems import DocumentError, Path, resembling, shown
 
 
 class Model(BaseModel):
@@ -116,8 +115,7 @@ def _meant(path: Path, model: type[Model]) -> str:
     names, name = _names(model), str(path[-1])
     if name in names:
         return " here"
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return resembling(name, names)
 
 
 @cache

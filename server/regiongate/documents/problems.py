@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -49,6 +50,16 @@ def spell(path: Path) -> str:
     """Write a path as a person would: `rules[2].when`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
+
+
+def resembling(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that an unknown one was most likely meant for.
+
+    Returns:
+        What an error message ends with; nothing where there is no suggestion.
+    """
+    close = difflib.get_close_matches(name, tuple(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 class _Brief(reprlib.Repr):

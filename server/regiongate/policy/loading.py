@@ -6,12 +6,21 @@ Pure: the text is handed in, and so is the way to read a list that is kept in a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from regiongate.countries import country_of, is_code, meant
-from regiongate.documents import Document, DocumentError, Path, Problem, check, parse, shown
+from regiongate.documents import (
+    Document,
+    DocumentError,
+    Path,
+    Problem,
+    check,
+    parse,
+    resembling,
+    shown,
+)
 from regiongate.policy import model, schema
 from regiongate.policy.conditions import Condition, Language
 from regiongate.policy.phases import ALWAYS, Phase, Schedule
@@ -82,11 +91,15 @@ class _Loader:
                 lists[name] = RegionList(frozenset(value))
             elif isinstance(value, schema.RegionFile):
                 lists[name] = self._from_file(("regions", name, "file"), value.file, seen)
-        # Made of those above alone: what an expression takes out could not be taken out of another.
-        lists |= {
-            name: self._combined(name, value, lists)
+        expressions = {
+            name: value
             for name, value in written.items()
             if isinstance(value, schema.RegionExpression)
+        }
+        # Made of those above alone: what an expression takes out could not be taken out of another.
+        lists |= {
+            name: self._combined(name, value, lists, expressions)
+            for name, value in expressions.items()
         }
         return {name: lists[name] for name in written}
 
@@ -119,16 +132,25 @@ class _Loader:
         return file if file.startswith("/") else f"{folder}{slash}{file}"
 
     def _combined(
-        self, name: str, written: schema.RegionExpression, lists: Mapping[str, RegionList]
+        self,
+        name: str,
+        written: schema.RegionExpression,
+        lists: Mapping[str, RegionList],
+        expressions: Collection[str],
     ) -> RegionList:
         def codes(key: str, names: list[str]) -> frozenset[str]:
             found: set[str] = set()
             for index, other in enumerate(names):
+                path: Path = ("regions", name, key, index)
                 if other in lists:
                     found |= lists[other].codes
+                elif other in expressions:
+                    expected = "expected a list written in full or kept in a file"
+                    got = f"{shown(other)}, which is itself combined"
+                    self._problem(path, f"{expected} (got {got})")
                 else:
-                    known = "expected a list written in full or kept in a file"
-                    self._problem(("regions", name, key, index), f"{known} (got {shown(other)})")
+                    expected = f"expected the name of a region list (got {shown(other)})"
+                    self._problem(path, f"{expected}{resembling(other, lists)}")
             return frozenset(found)
 
         union, minus = codes("union", written.union), codes("minus", written.minus)

@@ -204,8 +204,8 @@ def test_a_combined_list_is_not_made_of_combined_lists(order: tuple[str, str]) -
     combined = ", ".join(f"{name}: {written[name]}" for name in order)
     with pytest.raises(DocumentError) as caught:
         regions(f"{{a: [UA], x: [UA-43], {combined}}}")
-    expected = "regions.c.union[0]: expected a list written in full or kept in a file (got 'b')"
-    assert str(caught.value).endswith(expected)
+    expected = "regions.c.union[0]: expected a list written in full or kept in a file"
+    assert str(caught.value).endswith(f"{expected} (got 'b', which is itself combined)")
 
 
 def test_a_mistake_in_a_list_is_told_by_the_path_of_the_list() -> None:
