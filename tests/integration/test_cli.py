@@ -191,6 +191,27 @@ def test_exemptions_that_end_soon_or_name_no_rule_are_told(tmp_path: Path) -> No
     ]
 
 
+STORES = {
+    # a key store, whether it counts refusals
+    "file:keys.yaml": False,
+    "sqlite:///keys.db": True,
+}
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_suspension_that_nothing_counts_for_is_told(tmp_path: Path, store: str) -> None:
+    """Only the configuration knows where keys are kept, and a key file counts nothing."""
+    config = deploy(tmp_path, keys={"extract": [{"header": "x-api-key"}], "store": store})
+    limited = {**rule("limited", "source.tor"), "suspend": {"after": 3, "within": "1h"}}
+    (tmp_path / "policy.yaml").write_bytes(policy(limited))
+    run("keys", "import", tmp_path / "keys.yaml", "--store", f"sqlite:///{tmp_path}/keys.db")
+    told = json.loads(run("validate", "-c", config, "--json").stdout)
+    assert told["valid"]
+    place = f"{tmp_path}/policy.yaml:15: policies.default.rules[0].suspend"
+    found = [one for one in told["warnings"] if one.startswith(f"{place}: suspends no key")]
+    assert len(found) == (not STORES[store])
+
+
 def test_an_exemption_of_many_keys_is_told_once(tmp_path: Path) -> None:
     """An organisation's is each of its keys', of which there may be thousands."""
     config = deploy(tmp_path)

@@ -66,7 +66,11 @@ def _warnings(configured: Configured, config: Path) -> Iterator[str]:
     document = configuration.document(config.parent / settings.policy)
     subdivisions = configured.databases.know_subdivisions
     for finding in lint(
-        policies, now, subdivisions=subdivisions, keys=settings.keys.store is not None
+        policies,
+        now,
+        subdivisions=subdivisions,
+        keys=settings.keys.store is not None,
+        counts=configured.keys.value.strikes is not None,
     ):
         yield str(document.problem(finding.path, finding.message))
     yield from _address_warnings(configured)

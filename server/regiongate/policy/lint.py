@@ -33,7 +33,12 @@ class Finding:
 
 
 def lint(
-    policies: PolicySet, now: datetime, *, subdivisions: bool, keys: bool = False
+    policies: PolicySet,
+    now: datetime,
+    *,
+    subdivisions: bool,
+    keys: bool = False,
+    counts: bool = True,
 ) -> list[Finding]:
     """Look a policy file over.
 
@@ -42,6 +47,7 @@ def lint(
         now: phases are taken as they stand at this moment.
         subdivisions: whether the databases in use know more than countries.
         keys: whether there is a key store.
+        counts: whether it counts refusals.
     """
     asked = _asked(policies)
     findings = [
@@ -51,6 +57,7 @@ def lint(
     for policy in policies.policies.values():
         findings += _policy(policies, policy, now)
         findings += _unread_keys(policy) if keys else ()
+        findings += () if counts else _uncounted(policy)
     return findings
 
 
@@ -106,6 +113,16 @@ def _unread_keys(policy: Policy) -> Iterator[Finding]:
     ):
         if not any(condition.may_read(fact) for condition in conditions):
             yield Finding(("policies", policy.name), f"lets {lets}; add a rule that denies {rule}")
+
+
+def _uncounted(policy: Policy) -> Iterator[Finding]:
+    for index, rule in enumerate(policy.rules):
+        if rule.suspension:
+            yield Finding(
+                ("policies", policy.name, "rules", index, "suspend"),
+                "suspends no key: refusals are counted in SQLite and Redis, and keys.store is"
+                " neither",
+            )
 
 
 def _rule(policies: PolicySet, rule: Rule, path: Path, now: datetime) -> Iterator[Finding]:

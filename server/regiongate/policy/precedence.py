@@ -137,9 +137,8 @@ def _refuses(policies: PolicySet, refusal: Refusal) -> str:
 
 
 def _suspends(suspension: Suspension) -> str:
-    return (
-        f"{suspension.after} refusals within {durations.written(suspension.within)} suspend the key"
-    )
+    within = durations.written(suspension.within)
+    return f"{suspension.after} refusals within {within} suspend a key kept in SQLite or Redis"
 
 
 def _state(schedule: Schedule, now: datetime) -> str:

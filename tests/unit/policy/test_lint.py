@@ -187,6 +187,20 @@ def test_subdivisions_need_a_database_that_knows_them() -> None:
     ]
 
 
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_suspension_needs_a_store_that_counts(*, counts: bool) -> None:
+    """A key file does not, and neither does a service without a key store."""
+    text = default(", ".join([
+        rule("a", "source.tor"),
+        rule("b", "source.vpn", f"{DENY}, suspend: {{after: 3, within: 24h}}"),
+    ]))  # fmt: skip
+    policies = policy.load("policy.yaml", text, str)
+    found = lint(policies, NOW, subdivisions=True, counts=counts)
+    told = "suspends no key: refusals are counted in SQLite and Redis, and keys.store is neither"
+    expected = [] if counts else [f"policies.default.rules[1].suspend: {told}"]
+    assert [f"{spell(one.path)}: {one.message}" for one in found] == expected
+
+
 def test_a_policy_that_does_not_look_at_keys_is_told_of() -> None:
     """Where there is a key store, revoking a key or limiting its countries must mean something."""
     text = default(rule("r", 'source.country != "FR"'))

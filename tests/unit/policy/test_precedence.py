@@ -60,6 +60,7 @@ STATES: list[tuple[dict[str, Any], datetime, str, bool]] = [
 ]
 
 SAYS = "Request not allowed"
+STORED = " kept in SQLite or Redis"
 EFFECTS: list[tuple[dict[str, Any], str]] = [
     (deny(), f'refuses with 403 refuse-reason, "{SAYS}"'),
     (
@@ -69,15 +70,15 @@ EFFECTS: list[tuple[dict[str, Any], str]] = [
     (deny(exemptable=False), f'refuses with 403 refuse-reason, "{SAYS}"; no exemption lifts it'),
     (
         deny(suspend={"after": 100, "within": "24h"}),
-        f'refuses with 403 refuse-reason, "{SAYS}"; 100 refusals within 24h suspend the key',
+        f'refuses with 403 refuse-reason, "{SAYS}"; 100 refusals within 24h suspend a key{STORED}',
     ),
     (
         deny(suspend={"after": 3, "within": "90s"}),
-        f'refuses with 403 refuse-reason, "{SAYS}"; 3 refusals within 90s suspend the key',
+        f'refuses with 403 refuse-reason, "{SAYS}"; 3 refusals within 90s suspend a key{STORED}',
     ),
     (
         deny(suspend={"after": 3, "within": "2w"}),
-        f'refuses with 403 refuse-reason, "{SAYS}"; 3 refusals within 14d suspend the key',
+        f'refuses with 403 refuse-reason, "{SAYS}"; 3 refusals within 14d suspend a key{STORED}',
     ),
     (allow(), "allows (pass-reason)"),
     (allow(allow=True), "allows (allowed)"),
