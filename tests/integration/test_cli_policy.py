@@ -294,6 +294,7 @@ def test_cases_are_compared(folder: Path) -> None:
             },
             "country": "KP",
             "key": "no key",
+            "org": "",
             "count": 1,
             "examples": ["North Korea"],
         }
@@ -330,7 +331,7 @@ def test_decisions_are_compared_line_by_line(folder: Path) -> None:
         "3 of 4 decisions flip",
         "",
         "policy default: allow (otherwise) → deny (embargoed): 3",
-        "  acme: 2 (KP 2)",
+        "  acme of organisation a: 2 (KP 2)",
         "  no key: 1 (KP)",
     ]
 
@@ -344,6 +345,14 @@ def test_keys_of_a_log_are_looked_up(tmp_path: Path) -> None:
     alone = json.loads(run(*arguments).output)
     looked_up = json.loads(run(*arguments, "--keys", KEYS).output)
     assert (alone["not_reproduced"], looked_up["not_reproduced"]) == (2, 0)
+
+
+def test_an_organisation_that_a_record_lacks_is_looked_up(folder: Path) -> None:
+    """Whoever is to be written to is named where anything knows them."""
+    path = log(folder, record("KP", key={"id": "northwind-europe", "status": "active"}))
+    arguments = ["diff", *_both(folder), "--decisions", path, "--json"]
+    known = [json.loads(run(*arguments, *more).output) for more in ([], ["--keys", KEYS])]
+    assert [told["flips"][0]["org"] for told in known] == ["", "northwind"]
 
 
 def test_a_log_is_read_from_standard_input() -> None:

@@ -61,6 +61,7 @@ class Flip:
         country: ISO 3166-1 alpha-2, or the subdivision where one is known, or the source's status
             where no country is.
         key: the key's id, or what is known in its place.
+        org: the id of its organisation; empty where it is not known.
     """
 
     policy: str
@@ -68,6 +69,7 @@ class Flip:
     new: Side
     country: str
     key: str
+    org: str = ""
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Difference:
             self.unreproduced += 1
         if (old.verdict, old.policy_verdict) == (new.verdict, new.policy_verdict):
             return
-        flip = Flip(old.policy, _side(old), _side(new), _place(trial.facts), _key(trial.facts.key))
+        flip = _flip(trial.facts, old, new)
         self.flips[flip] += 1
         examples = self.examples.setdefault(flip, [])
         if len(examples) < _EXAMPLES:
@@ -242,6 +244,11 @@ def _located(code: str) -> Source:
 
 def _nowhere(status: str) -> Source:
     return Source(status=status)
+
+
+def _flip(facts: Facts, old: Decision, new: Decision) -> Flip:
+    key = facts.key
+    return Flip(old.policy, _side(old), _side(new), _place(facts), _key(key), key.org)
 
 
 def _side(decision: Decision) -> Side:

@@ -50,12 +50,13 @@ PASSES = Side(Verdict.ALLOW, Verdict.ALLOW, "", "otherwise")
 WILL_NOT = Side(Verdict.ALLOW, Verdict.DENY, "unsupported", "unsupported-reason")
 REFUSED = Side(Verdict.DENY, Verdict.DENY, "unsupported", "unsupported-reason")
 
-NAMED: list[tuple[Facts, str, str]] = [
-    (Facts(IRAN, Key()), "IR", "no key"),
-    (Facts(CRIMEA, Key(presented=True)), "UA-43", "unknown key"),
-    (Facts(UNKNOWN, Key(found=True, presented=True, id="k1")), "unknown", "k1"),
-    (Facts(US, Key(found=True, presented=True, status="revoked")), "US", "revoked key"),
-    (Facts(US, Key(presented=True, problem="two keys")), "US", "malformed key"),
+NAMED: list[tuple[Facts, str, str, str]] = [
+    (Facts(IRAN, Key()), "IR", "no key", ""),
+    (Facts(CRIMEA, Key(presented=True)), "UA-43", "unknown key", ""),
+    (Facts(UNKNOWN, Key(found=True, presented=True, id="k1")), "unknown", "k1", ""),
+    (Facts(UNKNOWN, Key(found=True, presented=True, id="k1", org="o1")), "unknown", "k1", "o1"),
+    (Facts(US, Key(found=True, presented=True, status="revoked")), "US", "revoked key", ""),
+    (Facts(US, Key(presented=True, problem="two keys")), "US", "malformed key", ""),
 ]
 
 
@@ -85,12 +86,14 @@ def test_a_flip_tells_what_both_decide_and_for_whom() -> None:
     assert difference.examples == {flip: ["one", "one"]}
 
 
-@pytest.mark.parametrize(("facts", "country", "key"), NAMED)
-def test_a_flip_names_place_and_key(facts: Facts, country: str, key: str) -> None:
+@pytest.mark.parametrize(("facts", "country", "key", "org"), NAMED)
+def test_a_flip_names_place_key_and_organisation(
+    facts: Facts, country: str, key: str, org: str
+) -> None:
     """The narrowest place that is known stands for the client, the id for the key."""
     shadow = policies(mode="shadow", otherwise="deny")
     [flip] = compare(shadow, policies(otherwise="deny"), [trial(facts)]).flips
-    assert (flip.country, flip.key) == (country, key)
+    assert (flip.country, flip.key, flip.org) == (country, key, org)
 
 
 def test_a_flip_may_lie_in_the_future() -> None:

@@ -181,6 +181,7 @@ def _as_json(
                 "new": flip.new,
                 "country": flip.country,
                 "key": flip.key,
+                "org": flip.org,
                 "count": count,
                 "examples": difference.examples[flip],
             }
@@ -220,7 +221,8 @@ def _flips(difference: Difference) -> Iterator[str]:
     changes: dict[Change, dict[str, Counter[str]]] = {}
     for flip, count in sorted(difference.flips.items()):
         keys = changes.setdefault((flip.policy, flip.old, flip.new), {})
-        keys.setdefault(flip.key, Counter())[flip.country] += count
+        key = f"{flip.key} of organisation {flip.org}" if flip.org else flip.key
+        keys.setdefault(key, Counter())[flip.country] += count
     for (policy, old, new), keys in changes.items():
         yield ""
         total = sum(countries.total() for countries in keys.values())
