@@ -212,6 +212,18 @@ def test_a_suspension_that_nothing_counts_for_is_told(tmp_path: Path, store: str
     assert len(found) == (not STORES[store])
 
 
+def test_an_exemption_from_a_rule_that_is_mistyped_tells_the_rule(tmp_path: Path) -> None:
+    """As `keys exempt` does, for whoever writes the key file by hand."""
+    config = deploy(tmp_path)
+    file = tmp_path / "keys.yaml"
+    file.write_text(
+        file.read_text().replace("rule: unsupported-region", "rule: unsupported-regoin")
+    )
+    warnings = json.loads(run("validate", "-c", config, "--json").stdout)["warnings"]
+    told = "is from unsupported-regoin, and no rule is called so; did you mean unsupported-region?"
+    assert f"exemption ex-1 of key exempt {told}" in warnings
+
+
 def test_an_exemption_of_many_keys_is_told_once(tmp_path: Path) -> None:
     """An organisation's is each of its keys', of which there may be thousands."""
     config = deploy(tmp_path)

@@ -14,6 +14,7 @@ import click
 
 from regiongate.cli import options
 from regiongate.cli.gathering import gathered
+from regiongate.documents import resembling
 from regiongate.policy.exemptions import EVERY_RULE, Exemption
 from regiongate.policy.lint import lint
 from regiongate.runtime import config as configuration
@@ -84,7 +85,8 @@ def _warnings(configured: Configured, config: Path) -> Iterator[str]:
         more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
         named = f"exemption {exemption.id} of key {keys[0]}{more}"
         if exemption.rule not in {EVERY_RULE, *rules}:
-            yield f"{named} is from {exemption.rule}, and no rule is called so"
+            meant = resembling(exemption.rule, rules)
+            yield f"{named} is from {exemption.rule}, and no rule is called so{meant}"
         if now < exemption.ends <= now + SOON:
             yield f"{named} ends within {SOON.days} days, at {exemption.ends.isoformat()}"
 

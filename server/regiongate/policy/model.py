@@ -178,6 +178,7 @@ class PolicySet:
 
     def __post_init__(self) -> None:
         if DEFAULT_POLICY not in self.policies:
-            raise ValueError(f"expected a policy named {DEFAULT_POLICY}")
+            got = ", ".join(self.policies) or "none"
+            raise ValueError(f"expected a policy named {DEFAULT_POLICY} (got {got})")
         for name in ("policies", "responses", "regions"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))

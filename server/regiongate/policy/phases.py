@@ -41,7 +41,8 @@ class Schedule:
             object.__setattr__(self, phase, begin.astimezone(UTC))
         begins = [begin for _, begin in self.phases()]
         if begins != sorted(begins):
-            raise ValueError("expected observe before warn before enforce")
+            got = ", ".join(f"{phase} {begin.isoformat()}" for phase, begin in self.phases())
+            raise ValueError(f"expected observe before warn before enforce (got {got})")
 
     def phases(self) -> Iterator[tuple[Phase, datetime]]:
         """Yield the phases there are, in their order, with the moments they begin."""

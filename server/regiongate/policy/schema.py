@@ -181,7 +181,8 @@ class Rule(Model):
     @model_validator(mode="after")
     def _one_outcome(self) -> Rule:
         if (self.deny is None) == (self.allow is None):
-            raise ValueError("expected exactly one of deny and allow")
+            got = "both" if self.deny else "neither"
+            raise ValueError(f"expected exactly one of deny and allow (got {got})")
         if self.allow is not None and self.suspend is not None:
             raise ValueError("expected suspend only on a rule that denies")
         return self
@@ -239,5 +240,6 @@ class PolicyFile(Model):
     @model_validator(mode="after")
     def _has_default(self) -> PolicyFile:
         if "default" not in self.policies:
-            raise ValueError("expected a policy named default under policies")
+            got = ", ".join(self.policies) or "none"
+            raise ValueError(f"expected a policy named default under policies (got {got})")
         return self

@@ -80,7 +80,7 @@ def test_a_well_known_reason_may_be_described_in_part(
 
 def test_a_policy_set_has_a_default() -> None:
     """There is always a policy for a route that names none."""
-    with pytest.raises(ValueError, match=r"^expected a policy named default$"):
+    with pytest.raises(ValueError, match=r"^expected a policy named default \(got none\)$"):
         PolicySet(policies={}, responses={}, regions={}, language=Language({}), digest="")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ import orjson
 from regiongate.cli import options
 from regiongate.cli.keys import access, fields
 from regiongate.cli.keys.access import Access
-from regiongate.documents import DocumentError, check
+from regiongate.documents import DocumentError, check, resembling
 from regiongate.keys import entries
 from regiongate.keys.entries import ExemptionModel, KeyModel, OrganisationModel
 from regiongate.keys.register import Note, change_key, change_organisation
@@ -109,8 +108,7 @@ def _warn_of(exemption: ExemptionModel, policy: Path | None, now: datetime) -> N
     rules = _rules(policy) if policy else None
     if rules is None or exemption.rule in {EVERY_RULE, *rules}:
         return
-    close = difflib.get_close_matches(exemption.rule, rules, n=1)
-    meant = f"; did you mean {close[0]}?" if close else ""
+    meant = resembling(exemption.rule, rules)
     access.warn(f"--rule: no rule of {policy} is called {exemption.rule}{meant}")
 
 
