@@ -62,6 +62,12 @@ def lint(
 
 
 def _regions(name: str, regions: RegionList) -> Iterator[Finding]:
+    if not regions.codes:
+        yield Finding(
+            ("regions", name),
+            f'is empty: source.within("{name}") is false for everybody; list the places that are'
+            " meant",
+        )
     for country, territories in TERRITORIES.items():
         missing = sorted(territories - regions.codes)
         if country in regions.codes and missing:

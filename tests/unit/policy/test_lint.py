@@ -187,6 +187,32 @@ def test_subdivisions_need_a_database_that_knows_them() -> None:
     ]
 
 
+EMPTY = {
+    # a list, whether nothing is on it
+    "[]": True,
+    "[FI, AX]": False,
+    "{union: [some], minus: [some]}": True,
+    "{union: [part], minus: [country]}": True,
+    "{union: [none]}": True,
+    "{union: [country], minus: [part]}": False,
+    "{union: [some], minus: [none]}": False,
+}
+
+
+@pytest.mark.parametrize("when", ['source.within("s")', '!source.within("s")'])
+@pytest.mark.parametrize("written", EMPTY)
+def test_a_list_with_nothing_on_it_is_told_of(written: str, when: str) -> None:
+    """Written so or come to that: it refuses nobody, or everybody; an unused one does neither."""
+    lists = f"{{some: [CU], part: [UA-43], country: [UA], none: [], s: {written}}}"
+    text = f"""
+version: 1
+regions: {lists}
+policies: {{default: {{rules: [{rule("r", when)}], otherwise: deny}}}}
+"""
+    told = 'is empty: source.within("s") is false for everybody; list the places that are meant'
+    assert findings(text, keys=False) == ([f"regions.s: {told}"] if EMPTY[written] else [])
+
+
 @pytest.mark.parametrize("counts", [True, False])
 def test_a_suspension_needs_a_store_that_counts(*, counts: bool) -> None:
     """A key file does not, and neither does a service without a key store."""
