@@ -93,6 +93,16 @@ def test_every_block_of_yaml_is_of_a_kind_that_is_tested(block: Block) -> None:
     assert block.tag in TAGS
 
 
+AROUND = [line.strip() for line in (*AROUND_RULES.splitlines(), *AROUND_CASES.splitlines())]
+
+
+@pytest.mark.parametrize("line", sorted({*AROUND} - {"policies:", "rules:"}))
+def test_what_is_left_out_of_the_examples_is_said_before_them(line: str) -> None:
+    """Whoever tries one knows what to put around it."""
+    introduction, _, _ = TEXT.partition("\n## ")
+    assert line.removesuffix(":") in introduction
+
+
 @pytest.mark.parametrize("block", of("policy", "rules"), ids=lambda block: f"line {block.line}")
 def test_a_policy_loads(block: Block) -> None:
     """What is shown can be taken as it stands."""
