@@ -130,7 +130,7 @@ def _elsewhere(cluster: Node, expected: Expected) -> Iterator[Finding]:
     called, listen = list(dict.fromkeys(addresses(cluster))), expected.listen
     if listen and not called:
         yield uncompared(cluster, _where(cluster), expected)
-    if not called or not listen or any(_reaches(one, at) for one in called for at in listen):
+    if not called or not listen or reaches(cluster, expected):
         return
     place = cluster.at("load_assignment", "endpoints")
     what = f"calls go to {', '.join(called)}, and RegionGate listens on {', '.join(listen)}"
@@ -139,6 +139,11 @@ def _elsewhere(cluster: Node, expected: Expected) -> Iterator[Finding]:
         yield warning("cluster-elsewhere", place, f"{what}: it is not asked", instead)
     else:
         yield unknown("cluster-elsewhere", place, f"{what}: whether that is the same is not known")
+
+
+def reaches(cluster: Node, expected: Expected) -> bool:
+    """Say whether a cluster is known to call an address in listen.grpc, with nothing in between."""
+    return any(_reaches(one, at) for one in addresses(cluster) for at in expected.listen)
 
 
 def uncompared(node: Node, called: str, expected: Expected) -> Finding:

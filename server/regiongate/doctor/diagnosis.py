@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from regiongate.doctor import address, authorization, cluster, manager, routes, traffic
+from regiongate.doctor import address, authorization, cluster, manager, routes, traffic, transport
 from regiongate.doctor.asking import ours
 from regiongate.doctor.envoy import Configuration, Filter, gather, target
 from regiongate.doctor.expected import Expected
@@ -108,6 +108,7 @@ def configuration(
     for name in dict.fromkeys(target(one.calls) for one in asking if one.calls["envoy_grpc"]):
         if name in given.clusters:
             yield from cluster.examine(given.clusters[name], expected)
+            yield from transport.examine(given.clusters[name], expected)
         else:
             yield unknown(
                 "cluster-not-given", given.root, f"the cluster {name} is not in what was given"
@@ -117,6 +118,10 @@ def configuration(
             node = calls.at("google_grpc", "target_uri")
             called = f"calls go to {node.text or 'no address'} over google_grpc"
             yield cluster.uncompared(node, called, expected)
+            if expected.tls:
+                yield unknown(
+                    "tls-not-known", node, f"{called}: whether over TLS was not looked at"
+                )
     for node in given.network:
         yield from _tcp(node, expected)
 

@@ -26,6 +26,8 @@ class Expected:
         policies: the names that a route may give; None where they are not known.
         reads: the parts of a request that some condition reads: path, headers, sni.
         listen: the addresses that Checks are answered at.
+        tls: whether they are answered over TLS.
+        client_certificate: whether Envoy must then prove itself (tls.client_ca).
         admin: the address at which the running service tells of itself; empty where none is known.
     """
 
@@ -40,6 +42,8 @@ class Expected:
     policies: frozenset[str] | None = None
     reads: frozenset[str] = frozenset()
     listen: tuple[str, ...] = ()
+    tls: bool = False
+    client_certificate: bool = False
     admin: str = ""
 
     @property

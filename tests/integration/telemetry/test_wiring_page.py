@@ -125,4 +125,4 @@ def test_the_shipped_envoy_fits_the_example() -> None:
     example = str(ROOT / "examples" / "regiongate.yaml")
     result = CliRunner().invoke(main, ["doctor", "-c", example, "--envoy", str(ENVOY)])
     assert result.exit_code == 0
-    assert "0 wrong, 0 warnings, 3 unknown, 16 fine" in result.stdout
+    assert "0 wrong, 0 warnings, 3 unknown, 17 fine" in result.stdout

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding, Severity
 from regiongate.doctor.tree import read
-from tests.unit.doctor.wirings import EXPECTED, Change, Wiring, bad, changed, found
+from tests.unit.doctor.wirings import (
+    EXPECTED,
+    MUTUAL,
+    Change,
+    Wiring,
+    bad,
+    changed,
+    found,
+    protected,
+)
 
 WRONG, WARNING, UNKNOWN, FINE = Severity
 
@@ -223,8 +232,21 @@ WELL = read("envoy.json", json.dumps(SHIPPED))
 ODD: tuple[Any, ...] = ({"x": 1}, ["maybe"], "maybe", -3, 5.5, [[]], {"value": {}})
 
 
+PROTECTED = changed(protected).bootstrap
+OF_TLS = [place for place in places(PROTECTED) if "transport_socket" in place]
+
+
 def fine(findings: list[Finding]) -> set[tuple[str, str]]:
     return {(one.name, one.what) for one in findings if one.severity is FINE}
+
+
+def _with(bootstrap: Any, place: tuple[Any, ...], odd: Any) -> Any:
+    """Return a configuration with something else in a place."""
+    changed_ = inner = copy.deepcopy(bootstrap)
+    for part in place[:-1]:
+        inner = inner[part]
+    inner[place[-1]] = odd
+    return changed_
 
 
 @settings(max_examples=80, deadline=None)
@@ -233,11 +255,17 @@ def test_nothing_becomes_fine_by_what_is_not_understood(
     place: tuple[Any, ...], odd: Any, expected: Expected
 ) -> None:
     """Whatever stands wherever, it ends in findings, and none of them is a new fine one."""
-    changed_ = copy.deepcopy(SHIPPED)
-    inner: Any = changed_
-    for part in place[:-1]:
-        inner = inner[part]
-    inner[place[-1]] = odd
     before = found(WELL, expected)
-    after = found(read("envoy.json", json.dumps(changed_)), expected)
+    after = found(read("envoy.json", json.dumps(_with(SHIPPED, place, odd))), expected)
+    assert fine(after) <= fine(before)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(OF_TLS), st.sampled_from(ODD))
+def test_nothing_of_tls_becomes_fine_by_what_is_not_understood(
+    place: tuple[Any, ...], odd: Any
+) -> None:
+    """Likewise: what is put in place of a part of the documented transport_socket adds nothing."""
+    before = found(read("envoy.json", json.dumps(PROTECTED)), MUTUAL)
+    after = found(read("envoy.json", json.dumps(_with(PROTECTED, place, odd))), MUTUAL)
     assert fine(after) <= fine(before)

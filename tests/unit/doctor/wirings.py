@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from regiongate.doctor.expected import Expected
 from regiongate.doctor.finding import Finding, Place, Severity
 from regiongate.doctor.observation import Observation
 from regiongate.doctor.tree import Node, read
+from tests.documentation import block
 
 ROOT = Path(__file__).parents[3]
 SHIPPED: Mapping[str, Any] = yaml.safe_load((ROOT / "envoy" / "envoy.yaml").read_text())
@@ -22,6 +24,14 @@ SHIPPED: Mapping[str, Any] = yaml.safe_load((ROOT / "envoy" / "envoy.yaml").read
 EXPECTED = Expected(
     key_headers=("authorization", "x-api-key"), policies=frozenset({"default", "internal"})
 )
+
+MUTUAL = replace(EXPECTED, listen=("127.0.0.1:9191",), tls=True, client_certificate=True)
+"""A RegionGate that asks for mutual TLS."""
+
+SOCKET: Mapping[str, Any] = yaml.safe_load(block("envoy.md", "envoy.yaml, in the cluster"))[
+    "transport_socket"
+]
+"""What Envoy's cluster needs for it, as documented."""
 
 PLACE = Place("127.0.0.1:9192/wiring")
 
@@ -110,6 +120,11 @@ def changed(change: Change) -> Wiring:
     wiring = Wiring()
     change(wiring)
     return wiring
+
+
+def protected(wiring: Wiring) -> None:
+    """Have the cluster speak mutual TLS."""
+    wiring.cluster["transport_socket"] = copy.deepcopy(dict(SOCKET))
 
 
 def found(

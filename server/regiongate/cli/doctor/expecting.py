@@ -42,5 +42,7 @@ def expected(settings: Settings, policies: PolicySet) -> Expected:
             part for part in _PARTS if any(one.may_read(f"request.{part}") for one in conditions)
         ),
         listen=tuple(settings.listen.grpc),
+        tls=settings.tls is not None,
+        client_certificate=settings.tls is not None and settings.tls.client_ca is not None,
         admin=configured(settings),
     )
