@@ -66,7 +66,7 @@ class Observation:
         shown: how addresses are written: full, truncated or hmac.
         checks: answered since the start.
         unjudged: those that could not be judged, by the reason.
-        recent: how many were looked at.
+        recent: how many were looked at, of those judged by the source in force.
         peers: the addresses that Envoy was connected to from.
         clients: the addresses that were taken for the clients'.
         same: Checks whose client is the peer.

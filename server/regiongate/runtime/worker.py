@@ -150,7 +150,10 @@ class Worker:
             gauges=tuple(self._gauges()),
             rehearsed=tuple(self._rehearsed()),
             tally=self._tally,
-            wiring=self._wiring.observation(self._state.configured.settings.client_address.source),
+            wiring=self._wiring.observation(
+                self._state.configured.settings.client_address.source,
+                self._state.snapshot().address,
+            ),
         )
 
     async def _stop(self) -> None:

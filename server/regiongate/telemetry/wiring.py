@@ -14,7 +14,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from regiongate.address import CLIENT_ADDRESS_METADATA, EnvoyMetadata, parse
+from regiongate.address import CLIENT_ADDRESS_METADATA, AddressSource, EnvoyMetadata, parse
 from regiongate.doctor.observation import MOST, Addresses, Observation, quantile
 from regiongate.extauthz.judging import Judged
 from regiongate.extauthz.service import Event
@@ -66,6 +66,23 @@ class Seen(NamedTuple):
     microseconds: int
 
 
+class _Judged(NamedTuple):
+    """Checks that were judged by one source of the client's address.
+
+    After a change of `client_address`, the Checks before it say nothing of the wiring since.
+    """
+
+    by: AddressSource | None
+    recent: deque[Seen]
+
+    def under(self, address: AddressSource) -> _Judged:
+        """Return those judged by a source: these, or none yet."""
+        if address is self.by:
+            return self
+        same = address == self.by
+        return _Judged(address, self.recent if same else deque(maxlen=CAPACITY))
+
+
 class Wiring:
     """Observes how Checks are wired.
 
@@ -81,7 +98,8 @@ class Wiring:
         self._show = show
         self._shown = shown
         self._clock = clock
-        self._recent: deque[Seen] = deque(maxlen=CAPACITY)
+        # One value for both, as another thread reads them.
+        self._judged = _Judged(None, deque(maxlen=CAPACITY))
         self._unjudged = Counter[str]()
         self._checks = 0
         self._left, self._again = 0, float("-inf")
@@ -93,7 +111,8 @@ class Wiring:
             self._unjudged[event.told.reason] += 1
         elif self._left or self._refilled():
             self._left -= 1
-            self._recent.append(_seen(event, event.judged))
+            self._judged = judged = self._judged.under(event.call.snapshot.address)
+            judged.recent.append(_seen(event, event.judged))
 
     def _refilled(self) -> bool:
         now = self._clock()
@@ -102,13 +121,14 @@ class Wiring:
         self._left, self._again = EACH_SECOND, now + 1
         return True
 
-    def observation(self, source: str) -> Observation:
+    def observation(self, source: str, address: AddressSource) -> Observation:
         """Put what is remembered into numbers; may be called from any thread.
 
         Args:
             source: the client_address.source in force.
+            address: that source itself.
         """
-        recent = self._recent.copy()
+        recent = self._judged.under(address).recent.copy()
         # By columns: each is then gone through in C, and a worker does this twice a second.
         columns = [*zip(*recent, strict=True)] or [()] * len(Seen._fields)
         peer, client, same, problem, entries, appended, forwarded, metadata, *others = columns

@@ -58,6 +58,21 @@ def test_all_workers_are_told_of_together(running: Fleet) -> None:
     assert (told["same"], told["keys"]) == (2 * EACH, {"one": 2 * EACH})
 
 
+def test_a_changed_source_of_the_address_is_told_of_from_the_start(tmp_path: Path) -> None:
+    """Once it is in force nothing of the Checks that were judged by the one before it is left."""
+    with fleet(tmp_path, client_address={"source": "envoy"}) as started:
+        started.ask(0, question(FRANCE))
+        until(lambda: wiring(started)["recent"] == 1, "it is told of")
+        assert wiring(started)["problems"]
+        config = tmp_path / "regiongate.yaml"
+        config.write_text(config.read_text().replace("source: envoy", "source: peer"))
+        until(lambda: wiring(started)["recent"] == 0, "the new source is in force")
+        assert (wiring(started)["source"], wiring(started)["problems"]) == ("peer", {})
+        started.ask(0, question(FRANCE))
+        until(lambda: wiring(started)["same"] == 1, "it is told of")
+        assert (wiring(started)["checks"], wiring(started)["problems"]) == (2, {})
+
+
 def test_no_key_and_no_whole_address_is_told(running: Fleet) -> None:
     """Nor a digest."""
     body = running.page("/wiring").body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -32,13 +32,20 @@ class Observed:
     address: AddressSource = field(default_factory=EnvoyMetadata)
     show: privacy.Privacy = privacy.full
     now: float = 0.0
+    snapshot: Snapshot = field(init=False)
     wiring: Wiring = field(init=False)
     authorization: Authorization = field(init=False)
 
     def __post_init__(self) -> None:
-        snapshot: Snapshot = fakes.service(POLICY, {}, address=self.address).snapshot
+        self.snapshot = fakes.service(POLICY, {}, address=self.address).snapshot
         self.wiring = Wiring(self.show, "as shown", lambda: self.now)
-        self.authorization = Authorization(lambda: snapshot, self.wiring.record, lambda: fakes.NOW)
+        self.authorization = Authorization(
+            lambda: self.snapshot, self.wiring.record, lambda: fakes.NOW
+        )
+
+    def reload(self, address: AddressSource) -> None:
+        """Put another snapshot in force."""
+        self.snapshot = replace(self.snapshot, address=address)
 
     def ask(self, peer: str = PROXY, headers: Headers = (), client: str = "", **more: Any) -> None:
         """Ask a Check as Envoy does."""
@@ -51,7 +58,7 @@ class Observed:
 
     def told(self) -> Observation:
         """Return the observation."""
-        return self.wiring.observation("envoy")
+        return self.wiring.observation("envoy", self.snapshot.address)
 
 
 def forwarded(*chain: str) -> Headers:
@@ -156,6 +163,31 @@ def test_an_hmac_tells_no_address() -> None:
     observed.ask(PROXY, (), FRANCE)
     (shown,) = observed.told().clients.most
     assert shown.startswith("hmac:")
+
+
+def nets(*ranges: str) -> EnvoyMetadata:
+    return EnvoyMetadata(trusted_proxies=tuple(map(ip_network, ranges)))
+
+
+RELOADED: dict[str, tuple[AddressSource, AddressSource, int]] = {
+    "another source": (NamedHeader("cf-connecting-ip", TRUSTED), EnvoyMetadata(), 0),
+    "other hops": (ForwardedFor(trusted_hops=1), ForwardedFor(trusted_hops=2), 0),
+    "other ranges": (nets("10.0.0.0/8"), nets("10.0.0.0/9"), 0),
+    "something else of the configuration": (nets("10.0.0.0/8"), nets("10.0.0.0/8"), 1),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "left"), RELOADED.values(), ids=RELOADED)
+def test_another_source_of_the_address_is_observed_from_the_start(
+    before: AddressSource, after: AddressSource, left: int
+) -> None:
+    """At once, before any other Check comes; what was answered since the start is counted on."""
+    observed = Observed(before)
+    observed.ask(PROXY)
+    observed.reload(after)
+    assert (observed.told().recent, observed.told().checks) == (left, 1)
+    observed.ask(PROXY, (), FRANCE)
+    assert (observed.told().recent, observed.told().checks) == (left + 1, 2)
 
 
 def test_what_cannot_be_judged_is_counted() -> None:
