@@ -32,7 +32,7 @@ _NOT_GIVEN: Final = Finding(
     "envoy-not-given",
     "no configuration of Envoy's was given: what it does without an answer, how long it waits and"
     " which requests it does not check is not known",
-    "--envoy envoy.yaml, or curl -s http://ENVOY-ADMIN/config_dump | regiongate doctor --envoy -",
+    "--envoy envoy.yaml, or curl -sS http://ENVOY-ADMIN/config_dump | regiongate doctor --envoy -",
 )
 
 

@@ -234,7 +234,9 @@ def read(file: str, text: str) -> Node:
         raise _unusable(file, 1, f"expected at most {_LARGEST} characters (got {len(text)})")
     value, line = _parsed(file, text)
     if not isinstance(value, dict | list):
-        raise _unusable(file, 1, "expected an Envoy configuration or the answer of /config_dump")
+        got = "nothing" if value is None else shown(value)
+        what = "expected an Envoy configuration or the answer of /config_dump"
+        raise _unusable(file, 1, f"{what} (got {got})")
     return Node(value, (), file, line)
 
 

@@ -135,6 +135,14 @@ def test_envoys_configuration_is_read_from_standard_input(tmp_path: Path) -> Non
     assert "without an answer Envoy refuses" in result.stdout
 
 
+def test_nothing_on_standard_input_is_said_to_be_nothing(tmp_path: Path) -> None:
+    """As curl leaves it where Envoy does not answer."""
+    told = ["doctor", "-c", str(deploy(tmp_path)), "--envoy", "-"]
+    result = CliRunner().invoke(main, told, input=b"")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("the answer of /config_dump (got nothing)\n")
+
+
 def test_the_shipped_envoy_fits_the_example() -> None:
     """Nothing is wrong, nothing is warned of, and what only a running service tells is unknown."""
     example = str(ROOT / "examples" / "regiongate.yaml")

@@ -143,11 +143,15 @@ def test_nesting_of_any_depth_is_gone_through() -> None:
     assert sum(1 for _ in node.everything()) == depth + 1
 
 
+CONFIGURATION = "expected an Envoy configuration or the answer of /config_dump"
+
 BAD = {
     "not json": ('{"a": }', "expected JSON"),
     "not yaml": ("a: ]", "expected YAML"),
-    "a word": ("nothing", "expected an Envoy configuration or the answer of /config_dump"),
-    "nothing": ("", "expected an Envoy configuration or the answer of /config_dump"),
+    "a word": ("a", f"{CONFIGURATION} (got 'a')"),
+    "nothing": ("", f"{CONFIGURATION} (got nothing)"),
+    "a blank line": ("\n", f"{CONFIGURATION} (got nothing)"),
+    "a comment": ("# a\n", f"{CONFIGURATION} (got nothing)"),
     "too deep": ('{"a":' * 5000 + "1" + "}" * 5000, "expected JSON"),
 }
 
