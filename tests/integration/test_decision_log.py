@@ -181,6 +181,15 @@ def test_a_line_names_the_inputs_of_the_decision(history: History) -> None:
     }
 
 
+def test_a_line_says_why_there_is_no_address(history: History) -> None:
+    """Where there is none, and in no other line."""
+    told = {name: history.record(name).get("address_problem") for name in ASKED}
+    assert {name: why for name, why in told.items() if why} == {
+        "no address": "the peer has no IP address: a pipe or an internal listener",
+        "nothing": "the peer has no IP address: a pipe or an internal listener",
+    }
+
+
 def test_a_line_says_what_was_asked(history: History) -> None:
     """The request's own ids lead from here to Envoy's log and to the trace."""
     assert history.record("ids")["request"] == {

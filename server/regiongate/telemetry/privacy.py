@@ -1,16 +1,19 @@
 """How much of a client's address is written down.
 
 Pure. Works on the record's own form of a source; the fields that hold an address, or enough of one,
-are `address` and `network`.
+are `address` and `network`. Why there is no address is written without any.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, Literal
+
+from regiongate.address import parse
 
 Privacy = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Takes the record of a source, and returns what of it is written."""
@@ -20,6 +23,10 @@ PREFIX: Final = {4: 24, 6: 48}
 
 SECRET_BYTES: Final = 16
 """The shortest secret for `keyed`: there are only 2**32 IPv4 addresses to try."""
+
+
+_GOT: Final = re.compile(r" \(got (?!\d+\)).*\)")
+_ADDRESS: Final = re.compile(r"[0-9a-fA-F:.]{3,}")
 
 
 def full(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +74,11 @@ def chosen(wanted: Literal["full", "truncated", "hmac"], secret: bytes = b"") ->
         secret: for hmac.
     """
     return {"full": full, "truncated": truncated, "hmac": keyed(secret)}[wanted]
+
+
+def without_addresses(problem: str) -> str:
+    """Return why there is no client's address, without addresses and without what was sent."""
+    return _ADDRESS.sub(lambda found: "…" if parse(found[0]) else found[0], _GOT.sub("", problem))
 
 
 def _cut(text: str) -> IPv4Network | IPv6Network:

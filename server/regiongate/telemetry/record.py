@@ -16,6 +16,7 @@ from regiongate.extauthz.responses import Told
 from regiongate.extauthz.service import Event
 from regiongate.extauthz.wire import Check
 from regiongate.facts import Key, Located, Source
+from regiongate.telemetry.privacy import without_addresses
 
 LONGEST: Final = 2048
 """Characters of a text that a client chooses; what is longer is cut."""
@@ -28,6 +29,8 @@ def record(event: Event) -> dict[str, Any]:
     asked: Judged | Asked | None = event.judged or event.asked
     if asked is not None:
         written["source"] = source(asked.located)
+        if why := asked.client.problem:
+            written["address_problem"] = without_addresses(why)
         # Of one that no store could be asked for no more is known than that it is there.
         known = asked.key if isinstance(asked, Judged) else Key(presented=bool(asked.digests))
         if key := _key(known, call.snapshot.keys.age(call.time)):

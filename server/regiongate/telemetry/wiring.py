@@ -6,7 +6,6 @@ Never keeps a Check, a header's value or a key. What the numbers mean is for `do
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from regiongate.extauthz.judging import Judged
 from regiongate.extauthz.service import Event
 from regiongate.geo.ranges import is_private
 from regiongate.policy.decide import UNKNOWN_POLICY
-from regiongate.telemetry.privacy import Privacy
+from regiongate.telemetry.privacy import Privacy, without_addresses
 
 CAPACITY: Final = 1024
 """Checks that are remembered."""
@@ -33,9 +32,6 @@ MOST_ENTRIES: Final = 16
 
 _FORWARDED_FOR: Final = "x-forwarded-for"
 _LOOPBACK: Final = ("127.0.0.1", "::1")
-
-_GOT: Final = re.compile(r" \(got (?!\d+\)).*\)")
-_ADDRESS: Final = re.compile(r"[0-9a-fA-F:.]{3,}")
 
 
 class Seen(NamedTuple):
@@ -190,7 +186,7 @@ def _seen(event: Event, judged: Judged) -> Seen:
         peer=peer,
         client=client,
         same=client == peer != "",
-        problem=_without_addresses(judged.client.problem),
+        problem=without_addresses(judged.client.problem),
         entries=min(entries.count(b",") + 1, MOST_ENTRIES) if entries else 0,
         appended=bool(entries) and _stands_for(entries.rpartition(b",")[2], peer),
         forwarded=bool(check.header("forwarded")),
@@ -211,7 +207,3 @@ def _name(event: Event) -> str:
     """Return the name of the client-address metadata."""
     source = event.call.snapshot.address
     return source.name if isinstance(source, EnvoyMetadata) else CLIENT_ADDRESS_METADATA
-
-
-def _without_addresses(problem: str) -> str:
-    return _ADDRESS.sub(lambda found: "…" if parse(found[0]) else found[0], _GOT.sub("", problem))

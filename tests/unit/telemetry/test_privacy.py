@@ -62,3 +62,21 @@ def test_no_form_but_full_tells_the_address(address: object, length: int, form: 
 def test_full_is_everything() -> None:
     """As it is asked for."""
     assert privacy.chosen("full")(SOURCE) == SOURCE
+
+
+PROBLEMS = {
+    "an address": ("knows none beyond the proxy 10.1.2.3", "knows none beyond the proxy …"),
+    "one of IPv6": ("knows none beyond the proxy 2001:db8::7", "knows none beyond the proxy …"),
+    "what was sent": (
+        "must be a bare IP address (got '1.2.3.4:5 (got 1)')",
+        "must be a bare IP address",
+    ),
+    "a number": ("must have one value (got 0)", "must have one value (got 0)"),
+    "nothing to hide": ("RFC 7239 has no face: be added", "RFC 7239 has no face: be added"),
+}
+
+
+@pytest.mark.parametrize(("problem", "written"), PROBLEMS.values(), ids=PROBLEMS)
+def test_why_there_is_no_address_is_written_without_one(problem: str, written: str) -> None:
+    """Whatever decision_log.address says: neither an address nor what a client sent is in it."""
+    assert privacy.without_addresses(problem) == written

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from regiongate._pb.regiongate.v1 import facts_pb2 as regiongate_dot_v1_dot_facts__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cregiongate/v1/decision.proto\x12\rregiongate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19regiongate/v1/facts.proto\"\x80\x03\n\x08\x44\x65\x63ision\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0f\n\x07verdict\x18\x03 \x01(\t\x12\x16\n\x0epolicy_verdict\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\r\n\x05phase\x18\x08 \x01(\t\x12\x11\n\texemption\x18\t \x01(\t\x12%\n\x06source\x18\n \x01(\x0b\x32\x15.regiongate.v1.Source\x12\'\n\x03key\x18\x0b \x01(\x0b\x32\x1a.regiongate.v1.DecisionKey\x12/\n\x07request\x18\x0c \x01(\x0b\x32\x1e.regiongate.v1.DecisionRequest\x12%\n\x06inputs\x18\r \x01(\x0b\x32\x15.regiongate.v1.Inputs\x12\x14\n\x0cmicroseconds\x18\x0e \x01(\x03\"o\n\x0b\x44\x65\x63isionKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03org\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\x04 \x01(\x01\x12\x11\n\tpresented\x18\x05 \x01(\x08\x12\x0f\n\x07problem\x18\x06 \x01(\t\"c\n\x0f\x44\x65\x63isionRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x10\n\x08trace_id\x18\x05 \x01(\t\"\x80\x01\n\x06Inputs\x12\x15\n\rpolicy_digest\x18\x01 \x01(\t\x12\x15\n\rdatabase_type\x18\x02 \x01(\t\x12\x32\n\x0e\x64\x61tabase_built\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ckeys_version\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cregiongate/v1/decision.proto\x12\rregiongate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19regiongate/v1/facts.proto\"\x99\x03\n\x08\x44\x65\x63ision\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12\x0f\n\x07verdict\x18\x03 \x01(\t\x12\x16\n\x0epolicy_verdict\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\r\n\x05phase\x18\x08 \x01(\t\x12\x11\n\texemption\x18\t \x01(\t\x12%\n\x06source\x18\n \x01(\x0b\x32\x15.regiongate.v1.Source\x12\'\n\x03key\x18\x0b \x01(\x0b\x32\x1a.regiongate.v1.DecisionKey\x12/\n\x07request\x18\x0c \x01(\x0b\x32\x1e.regiongate.v1.DecisionRequest\x12%\n\x06inputs\x18\r \x01(\x0b\x32\x15.regiongate.v1.Inputs\x12\x14\n\x0cmicroseconds\x18\x0e \x01(\x03\x12\x17\n\x0f\x61\x64\x64ress_problem\x18\x0f \x01(\t\"o\n\x0b\x44\x65\x63isionKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03org\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x13\n\x0b\x61ge_seconds\x18\x04 \x01(\x01\x12\x11\n\tpresented\x18\x05 \x01(\x08\x12\x0f\n\x07problem\x18\x06 \x01(\t\"c\n\x0f\x44\x65\x63isionRequest\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x10\n\x08trace_id\x18\x05 \x01(\t\"\x80\x01\n\x06Inputs\x12\x15\n\rpolicy_digest\x18\x01 \x01(\t\x12\x15\n\rdatabase_type\x18\x02 \x01(\t\x12\x32\n\x0e\x64\x61tabase_built\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0ckeys_version\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'regiongate.v1.decision_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DECISION']._serialized_start=108
-  _globals['_DECISION']._serialized_end=492
-  _globals['_DECISIONKEY']._serialized_start=494
-  _globals['_DECISIONKEY']._serialized_end=605
-  _globals['_DECISIONREQUEST']._serialized_start=607
-  _globals['_DECISIONREQUEST']._serialized_end=706
-  _globals['_INPUTS']._serialized_start=709
-  _globals['_INPUTS']._serialized_end=837
+  _globals['_DECISION']._serialized_end=517
+  _globals['_DECISIONKEY']._serialized_start=519
+  _globals['_DECISIONKEY']._serialized_end=630
+  _globals['_DECISIONREQUEST']._serialized_start=632
+  _globals['_DECISIONREQUEST']._serialized_end=731
+  _globals['_INPUTS']._serialized_start=734
+  _globals['_INPUTS']._serialized_end=862
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Decision(_message.Message):
-    __slots__ = ("time", "decision_id", "verdict", "policy_verdict", "policy", "rule", "reason", "phase", "exemption", "source", "key", "request", "inputs", "microseconds")
+    __slots__ = ("time", "decision_id", "verdict", "policy_verdict", "policy", "rule", "reason", "phase", "exemption", "source", "key", "request", "inputs", "microseconds", "address_problem")
     TIME_FIELD_NUMBER: _ClassVar[int]
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class Decision(_message.Message):
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     MICROSECONDS_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_PROBLEM_FIELD_NUMBER: _ClassVar[int]
     time: _timestamp_pb2.Timestamp
     decision_id: str
     verdict: str
@@ -39,7 +40,8 @@ class Decision(_message.Message):
     request: DecisionRequest
     inputs: Inputs
     microseconds: int
-    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., verdict: _Optional[str] = ..., policy_verdict: _Optional[str] = ..., policy: _Optional[str] = ..., rule: _Optional[str] = ..., reason: _Optional[str] = ..., phase: _Optional[str] = ..., exemption: _Optional[str] = ..., source: _Optional[_Union[_facts_pb2.Source, _Mapping]] = ..., key: _Optional[_Union[DecisionKey, _Mapping]] = ..., request: _Optional[_Union[DecisionRequest, _Mapping]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., microseconds: _Optional[int] = ...) -> None: ...
+    address_problem: str
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decision_id: _Optional[str] = ..., verdict: _Optional[str] = ..., policy_verdict: _Optional[str] = ..., policy: _Optional[str] = ..., rule: _Optional[str] = ..., reason: _Optional[str] = ..., phase: _Optional[str] = ..., exemption: _Optional[str] = ..., source: _Optional[_Union[_facts_pb2.Source, _Mapping]] = ..., key: _Optional[_Union[DecisionKey, _Mapping]] = ..., request: _Optional[_Union[DecisionRequest, _Mapping]] = ..., inputs: _Optional[_Union[Inputs, _Mapping]] = ..., microseconds: _Optional[int] = ..., address_problem: _Optional[str] = ...) -> None: ...
 
 class DecisionKey(_message.Message):
     __slots__ = ("id", "org", "status", "age_seconds", "presented", "problem")
