@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 import regiongate
 from regiongate import __version__
 from regiongate.cli import main
+from tests import databases
 from tests.integration.deployment import (
     EXEMPT,
     FRANCE,
@@ -388,6 +389,21 @@ def test_explain_is_read_by_people_too(config: Path) -> None:
         "deny 403: unsupported_country by embargoed-territory",
     ):
         assert said in result.stdout
+
+
+PLACES = {
+    "a region": ("5.133.64.1", "5.133.64.1: UA, UA-43 (located, network 5.133.64.0/24)"),
+    "a country alone": ("91.245.80.1", "91.245.80.1: UA (located, network 91.245.80.0/24)"),
+    "a private address": ("10.0.0.7", "10.0.0.7: (private"),
+}
+
+
+@pytest.mark.parametrize(("ip", "said"), PLACES.values(), ids=PLACES)
+def test_explain_says_where_the_client_is(ip: str, said: str, tmp_path: Path) -> None:
+    """With the regions that a policy goes by, where the database knows them."""
+    config = deploy(tmp_path)
+    databases.city_database(tmp_path / "country.mmdb")
+    assert f"client   {said}" in run("explain", "-c", config, "--ip", ip).stdout
 
 
 def test_explain_says_where_a_key_may_be_used(config: Path) -> None:

@@ -234,7 +234,7 @@ def _as_json(judged: Judged, now: datetime) -> dict[str, Any]:
 def _print(snapshot: Snapshot, judged: Judged, now: datetime) -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     source, decision = judged.located.source, judged.decision
-    where = f"{source.country} " if source.country else ""
+    where = f"{', '.join((source.country, *source.regions))} " if source.country else ""
     network = f", network {source.network}" if source.network else ""
     console.print(f"client   {source.address or 'no address'}: {where}({source.status}{network})")
     console.print(f"key      {_key(judged)}")
