@@ -142,7 +142,7 @@ class CachedStore:
         self._complained = float("-inf")
         self._heard = float("-inf")
         self._answered = float("-inf")
-        self._heard_at: datetime | None = None
+        self._heard_at = datetime.now(UTC)
         self.version = ""
         self.counts = Counts()
         self.took: Callable[[float], None] = lambda _: None
@@ -165,8 +165,6 @@ class CachedStore:
 
     def age(self, at: datetime) -> float:
         """Return for how many seconds the store has not been heard of; 0 while it is there."""
-        if self._heard_at is None:
-            return 0.0
         seconds = (at - self._heard_at).total_seconds()
         return seconds if seconds > IN_STEP else 0.0
 

@@ -569,9 +569,11 @@ async def test_how_long_the_store_was_not_heard_of() -> None:
         assert one.store.age(now + 30 * SECOND) == pytest.approx(30, abs=2)
 
 
-def test_what_has_never_been_heard_of_has_no_age() -> None:
-    """A command that asks once does not follow its store."""
-    assert CachedStore("fake", Fake(), Limits()).age(datetime.now(UTC)) == 0
+def test_a_store_that_was_never_heard_of_is_as_old_as_that() -> None:
+    """A command, which asks once and follows nothing, is over before that counts."""
+    store, now = CachedStore("fake", Fake(), Limits()), datetime.now(UTC)
+    assert store.age(now) == 0
+    assert store.age(now + 30 * SECOND) == pytest.approx(30, abs=2)
 
 
 async def test_the_log_names_the_store_once(caplog: pytest.LogCaptureFixture) -> None:
