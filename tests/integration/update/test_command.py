@@ -100,7 +100,7 @@ def test_each_source_of_a_configuration_is_asked(
         f"{tmp_path}/country.mmdb: updated from maxmind:{EDITION}, built"
     )
     assert "destroy every older copy, in backups and images too, within 30 days" in ended.stdout
-    assert f"{tmp_path}/asn.mmdb: not updated from dbip-asn-lite (there is none): " in ended.stderr
+    assert f"{tmp_path}/asn.mmdb: not updated from dbip-asn-lite: " in ended.stderr
     assert "(got 404, there is none)" in ended.stderr
 
 

@@ -106,6 +106,8 @@ def update(  # noqa: PLR0913 an option each
         raise click.UsageError("expected --source and --to together")
     if name is None and (mirror or account_id or license_key_file):
         raise click.UsageError("expected --mirror, --account-id, --license-key-file with --source")
+    if name is not None and vendor(name) == "maxmind" and account_id is None:
+        raise click.UsageError(f"expected --account-id with --source {name}")
 
     def orders() -> Sequence[Order]:
         if name is None or to is None:
@@ -180,15 +182,18 @@ def _bar(file: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None
 
 
 def _tell(outcome: Outcome) -> None:
-    built = f"built {outcome.built:%Y-%m-%d}" if outcome.built else "there is none"
+    built = f", built {outcome.built:%Y-%m-%d}" if outcome.built else ""
     match outcome.result:
         case "updated":
-            click.echo(f"{outcome.path}: updated from {outcome.source}, {built}")
+            click.echo(f"{outcome.path}: updated from {outcome.source}{built}")
         case "current":
-            click.echo(f"{outcome.path}: what {outcome.source} has, {built}")
+            click.echo(f"{outcome.path}: what {outcome.source} has{built}")
         case "failed":
-            kept = f"{outcome.path}: not updated from {outcome.source} ({built})"
-            click.echo(f"{kept}: {outcome.problem}", err=True)
+            kept = f" (what is there was{built.removeprefix(',')})" if built else ""
+            click.echo(
+                f"{outcome.path}: not updated from {outcome.source}{kept}: {outcome.problem}",
+                err=True,
+            )
 
 
 def _tell_licences(outcomes: Iterable[Outcome]) -> None:
