@@ -522,6 +522,36 @@ def test_verify(run: Run) -> None:
     assert run("verify", code=1).stdout.splitlines() == [told]
 
 
+IMPOSSIBLE = {
+    "nowhere, with its organisation": (
+        ("--org", "acme", "--allowed-countries", "BR"),
+        "permits no",
+    ),
+    "allowed and denied": (
+        ("--allowed-countries", "FR,DE", "--denied-countries", "DE,FR"),
+        "permits no",
+    ),
+    "over before it begins": (
+        ("--not-before", "2030-01-01T00:00:00Z", "--expires", "2029-01-01T00:00:00Z"),
+        "expected expires after not_before",
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "told"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_verify_names_keys_that_can_never_be_used(
+    run: Run, said: tuple[str, ...], told: str
+) -> None:
+    """What is said of them contradicts itself; a key that is meant for nowhere is none of them."""
+    run("org", "add", "acme", "--allowed-countries", "US,FR")
+    run("add", "paris", "--org", "acme", "--allowed-countries", "FR-75C")
+    run("add", "lyon", "--org", "acme", "--denied-countries", "FR-75C")
+    run("add", "nowhere", "--org", "acme", "--allowed-countries", "")
+    run("verify")
+    run("add", "a", *said)
+    assert run("verify", code=1).stdout.startswith(f"key a: {told}")
+
+
 def test_a_history_is_pruned(run: Run) -> None:
     """By a command that is recorded itself, and says how much it was."""
     run("add", "a")

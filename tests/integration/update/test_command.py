@@ -159,6 +159,10 @@ USAGE: dict[str, tuple[tuple[str, ...], str]] = {
     "no configuration": (("-c", "nowhere.yaml"), "nowhere.yaml:1: expected a readable file"),
     "no unit": (("--every", "24"), "expected a duration such as 30s, 24h or 30d (got '24')"),
     "a mirror of nothing": (("--mirror", "http://x"), "--license-key-file with --source"),
+    "no account": (
+        ("--source", "maxmind:GeoLite2-City", "--to", "x"),
+        "expected --account-id with --source maxmind:GeoLite2-City",
+    ),
     "a key on the command line": (("--license-key", "x"), "No such option"),
 }
 
