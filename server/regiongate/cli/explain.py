@@ -104,7 +104,7 @@ def _header(text: str) -> tuple[str, bytes]:
     "--at",
     type=options.moment,
     metavar="MOMENT",
-    help="The moment to decide at; now when left out.",
+    help="The moment to decide at, UTC without an offset; now when left out.",
 )
 @click.option("--method", default="GET", show_default=True, help="The request's method.")
 @click.option("--host", default="", help="The request's host.")

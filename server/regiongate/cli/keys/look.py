@@ -174,7 +174,7 @@ def print_fields(values: Mapping[str, Any], indent: str = "") -> None:
     "--prune-before",
     metavar="MOMENT",
     type=options.moment,
-    help="Forget what was changed before, of every key, and record that.",
+    help="Forget what was changed before, of every key, and record that; UTC without an offset.",
 )
 @options.as_json
 def history(

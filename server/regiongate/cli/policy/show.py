@@ -26,7 +26,7 @@ _LISTED: Final = 12
     "--at",
     type=options.moment,
     metavar="MOMENT",
-    help="The moment to look at; now when left out.",
+    help="The moment to look at, UTC without an offset; now when left out.",
 )
 @click.option("--keys", type=files.PATH, help="A key file, to list when its exemptions end.")
 @options.configuration
