@@ -179,15 +179,16 @@ class CachedStore:
             NotRememberedError: the store has to be asked.
         """
         memory, now = self._memory, self._clock()
+        record = memory.fresh(digest, now)
+        if record is not None:
+            self.counts.hits += 1
+            return record
         entry = memory.entry(digest)
         if entry is None:
             if not memory.is_unknown(digest, now):
                 raise NotRememberedError
             self.counts.hits += 1
             return None
-        if memory.is_fresh(digest, entry, now):
-            self.counts.hits += 1
-            return memory.record(digest, entry)
         in_step = now - self._heard < IN_STEP and not self.is_away
         lenient = in_step and not self._limits.deny_when_away
         if lenient and memory.is_unchanged(digest, entry):

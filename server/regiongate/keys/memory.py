@@ -53,6 +53,16 @@ class Memory:
         """How many unknown keys are remembered."""
         return len(self._unknown)
 
+    def fresh(self, digest: bytes, now: float) -> KeyRecord | None:
+        """Return the record of a known key that may be used without a doubt, if there is one."""
+        entry = self._known.get(digest)
+        if entry is None or entry[0] <= now:
+            return None
+        if entry[1] != self._epoch and not self.is_unchanged(digest, entry):
+            return None
+        self._known.move_to_end(digest)
+        return self._records.get(digest) or self.record(digest, entry)
+
     def entry(self, digest: bytes) -> Entry | None:
         """Return what is remembered of a known key, however old, and count that as a use of it."""
         entry = self._known.get(digest)
@@ -67,10 +77,6 @@ class Memory:
             return False
         self._unknown.move_to_end(digest)
         return True
-
-    def is_fresh(self, digest: bytes, entry: Entry, now: float) -> bool:
-        """Say whether what is remembered of a key may be used without a doubt."""
-        return entry[0] > now and (entry[1] == self._epoch or self.is_unchanged(digest, entry))
 
     def is_unchanged(self, digest: bytes, entry: Entry) -> bool:
         """Say whether no change was told of since a key was looked up, however long ago."""

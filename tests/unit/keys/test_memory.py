@@ -22,9 +22,7 @@ def brief(org: str = "") -> Brief:
 
 def is_fresh(memory: Memory, digest: bytes, now: float = 0.0) -> bool:
     """Say whether a key that is remembered may be used without a doubt."""
-    entry = memory.entry(digest)
-    assert entry is not None
-    return memory.is_fresh(digest, entry, now)
+    return memory.fresh(digest, now) is not None
 
 
 def test_a_key_is_fresh_until_its_time() -> None:
@@ -137,5 +135,5 @@ def test_what_a_change_was_told_of_is_never_fresh(steps: list[tuple[str, bytes, 
             case "everything":
                 memory.doubt_everything()
                 expected |= {one: (o, False) for one, (o, _) in expected.items()}
-        fresh = {one for one in (A, B, C) if memory.entry(one) and is_fresh(memory, one)}
+        fresh = {one for one in (A, B, C) if is_fresh(memory, one)}
         assert fresh == {one for one, (_, f) in expected.items() if f}

@@ -72,8 +72,8 @@ class _Trials:
     "--at",
     type=options.moment,
     metavar="MOMENT",
-    help="The moment to decide at, UTC without an offset; left out, that of each case or decision, or"
-    " else now.",
+    help="The moment to decide at, UTC without an offset; left out, that of each case or"
+    " decision, or else now.",
 )
 @options.as_json
 def diff(  # noqa: PLR0913 an option each
