@@ -1,4 +1,4 @@
-"""No key and no pepper is to be found in anything that is written, or in the process list."""
+"""No key, pepper or password is to be found in anything that is written, or in the process list."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests import leaks
 from tests.integration import deployment
 from tests.integration.deployment import FRANCE, question
+from tests.integration.keys.servers import BINARIES, running
 from tests.integration.process import serving, until
 
 KEY = "sk-live-4Qm7RzT1vBn8XcW2LpKd"
@@ -21,6 +23,7 @@ UNKNOWN = "sk-live-9Zz8YyX7wWv6UuT5sSrQ"
 MALFORMED = "sk-live-7Hh6GgF5 eEd4CcB3aA"
 PEPPER = "pepper-6Jj5HhG4fFd3SsA2"
 MISTYPED = "rg_0123456789abcdefghijABCDEFGHIJ01234567"
+USER, PASSWORD = "gate-3Kk2", "opensesame/S3cret%40"
 PAGES = ("metrics", "readyz", "info", "wiring")
 SECRETS = (MISTYPED, KEY, UNKNOWN, MALFORMED, PEPPER)
 
@@ -59,6 +62,33 @@ def test_nothing_is_written_that_is_secret(tmp_path: Path, on_store_error: str) 
     everything = b"\n".join([said, listed, *(path.read_bytes() for path in written)])
     assert [secret for secret in SECRETS if secret.encode() in everything] == []
     assert [secret for secret in SECRETS if secret[8:20].encode() in everything] == []
+
+
+@pytest.mark.parametrize("binary", BINARIES.values(), ids=BINARIES)
+def test_a_server_that_quotes_what_it_was_sent(binary: str, short: Path, tmp_path: Path) -> None:
+    """The name and the password of a store stay secret when its server does not know AUTH."""
+    with running(binary, short, "--rename-command", "AUTH", "") as server:
+        url = f"unix://{quote(USER)}:{quote(PASSWORD, safe='')}@{server.socket}?db=0"
+        listen = {"grpc": ["127.0.0.1:0"], "admin": "127.0.0.1:0"}
+        config = deployment.deploy(tmp_path, keys={"store": url}, listen=listen)
+        with serving(config) as process:
+            until(lambda: "the key store is away" in process.said(), "the outage is noticed")
+            said = [_fetch(process.said(), page) for page in PAGES]
+            process.stop()
+        said.append(process.said().encode())
+        for command in (["keys", "list"], ["keys", "verify"], ["validate"]):
+            ended = subprocess.run(
+                [sys.executable, "-m", "regiongate", *command, "-c", str(config)],
+                capture_output=True,
+                check=False,
+            )
+            assert ended.returncode
+            said.append(ended.stdout + ended.stderr)
+    everything = b"".join(said)
+    # Each command, the log and /readyz.
+    assert everything.count(b"expected a store that answers (it lacks a command") == 5
+    parts = (PASSWORD, quote(PASSWORD, safe=""), PASSWORD[:7], PASSWORD[-7:])
+    assert [one for one in parts if one.encode() in everything] == []
 
 
 def _fetch(said: str, page: str) -> bytes:

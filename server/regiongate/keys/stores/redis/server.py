@@ -21,7 +21,8 @@ Everything is under one prefix:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -98,8 +99,47 @@ def errors(name: str) -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        said = str(error) or type(error).__name__
-        raise StoreError(f"{name}: expected a store that answers ({said})") from None
+        raise StoreError(f"{name}: expected a store that answers ({_why(error)})") from None
+
+
+_MEANT: Final[Mapping[str, str]] = {
+    r"Authentication required|already authenticated|NOAUTH": "NOAUTH: it wants a password",
+    r"without any password configured|no password is set": "it wants no password, and got one",
+    r"Authentication\w*Error|WRONGPASS": "WRONGPASS: it takes another user name or password",
+    r"NoPermissionError|NOPERM": "NOPERM: the user may not do all that is needed",
+    r"BusyLoadingError|LOADING": "LOADING: it is reading its data",
+    r"MasterDownError|MASTERDOWN": "MASTERDOWN: it is a replica that has lost its primary",
+    r"ReadOnlyError|READONLY": "READONLY: it is a replica, which takes no changes",
+    r"OutOfMemoryError|OOM": "OOM: its memory is full",
+    r"MISCONF": "MISCONF: it cannot write its data to the disk",
+    r"NOREPLICAS": "NOREPLICAS: it has too few replicas to take changes",
+    r"(?:Cluster\w*|Moved|Ask|TryAgain)Error": "it is a cluster, which cannot keep keys",
+    r"BUSY": "BUSY: a script keeps it busy",
+    r"WRONGTYPE": f"WRONGTYPE: something else is kept under {PREFIX}",
+    r"unknown command": "it lacks a command: renamed, switched off, or older than Redis 6.2",
+    r"DB index is out of range": "it has no database of this number",
+    r"InvalidResponse": "it does not speak Redis' protocol",
+}
+"""Our words for what the client or the server calls an error; the first that is found is meant."""
+
+
+def _why(error: Exception) -> str:
+    """Say why a server does not answer as one, in no word of the server's.
+
+    An error of a server quotes what it was sent, the arguments of AUTH included, and one of a
+    pipeline is led by the command. What fails on this side of the connection is told as it is.
+    """
+    # On its way to a connection the client may put the server's error into one of the connection.
+    for inner in (error.__cause__, *error.args):
+        if isinstance(inner, RedisError):
+            return _why(inner)
+    if isinstance(error, OSError) or type(error) in {redis.ConnectionError, redis.TimeoutError}:
+        return str(error) or type(error).__name__
+    told = f"{type(error).__name__}: {error}"
+    found = (ours for theirs, ours in _MEANT.items() if re.search(rf"\b(?:{theirs})\b", told))
+    return next(
+        found, "an error that is not shown, as it may quote a password: see INFO errorstats"
+    )
 
 
 def text(value: Any) -> str:
