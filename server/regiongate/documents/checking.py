@@ -90,7 +90,13 @@ def _message(found: Any, path: Path, model: type[Model]) -> str:
             text = _EXPECTED[kind].format(**limits)
         case _:
             text = found["msg"].removeprefix("Input should be ")
-    return f"expected {text} (got {shown(found['input'])})"
+    return f"expected {text}{_got(found['input'])}"
+
+
+def _got(value: Any) -> str:
+    """Quote what was found; not a URL in the place of a section, where a password may be in it."""
+    text = shown(value)
+    return "" if "://" in text else f" (got {text})"
 
 
 _EXPECTED: Final = {

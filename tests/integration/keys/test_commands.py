@@ -821,7 +821,7 @@ def test_a_pepper_is_changed(tmp_path: Path) -> None:
 
 
 STORES = {
-    "an unknown kind": ("ftp://x", "(got ftp:)"),
+    "an unknown kind": ("ftp://x", "expected file:PATH, sqlite:///PATH, redis://HOST:PORT/DB"),
     "no path": ("sqlite://", "expected sqlite:///PATH, perhaps with ?mode=ro"),
     "no server": (
         "redis://:hunter2@host:x/0",
@@ -830,7 +830,7 @@ STORES = {
     "no key file": ("file:keys.yaml", "keys.yaml: expected a key file (No such file or directory)"),
     "nobody there": (
         "redis://:hunter2@127.0.0.1:1/0",
-        "redis://:…@127.0.0.1:1/0: expected a store",
+        "redis://127.0.0.1:1/0: expected a store that answers",
     ),
 }
 

@@ -87,7 +87,7 @@ def test_a_server_that_quotes_what_it_was_sent(binary: str, short: Path, tmp_pat
     everything = b"".join(said)
     # Each command, the log and /readyz.
     assert everything.count(b"expected a store that answers (it lacks a command") == 5
-    parts = (PASSWORD, quote(PASSWORD, safe=""), PASSWORD[:7], PASSWORD[-7:])
+    parts = (USER, PASSWORD, quote(PASSWORD, safe=""), PASSWORD[:7], PASSWORD[-7:])
     assert [one for one in parts if one.encode() in everything] == []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +26,11 @@ class _Kind(Protocol):
     """A kind of store that is read through a cache and written by commands."""
 
     def check(self, url: str) -> None:
-        """Say what is wrong with a URL, in a ValueError."""
+        """Say what is wrong with a URL, in a ValueError that does not quote it."""
+        ...
+
+    def name(self, url: str) -> str:
+        """Return of a URL what cannot be a secret."""
         ...
 
     def source(self, url: str, base: Path) -> Source: ...
@@ -43,6 +46,9 @@ class _Kind(Protocol):
 class _Sqlite:
     def check(self, url: str) -> None:
         sqlite.Location.of(url, Path())
+
+    def name(self, url: str) -> str:
+        return url
 
     def source(self, url: str, base: Path) -> Source:
         return sqlite.SqliteSource(sqlite.Location.of(url, base))
@@ -63,20 +69,23 @@ class _Redis:
 
         server.check(url)
 
+    def name(self, url: str) -> str:
+        from regiongate.keys.stores.redis import server  # noqa: PLC0415 likewise
+
+        return server.name(url)
+
     def source(self, url: str, _: Path) -> Source:
         from regiongate.keys.stores import redis  # noqa: PLC0415 likewise
 
-        return redis.RedisSource(url, name(url))
+        return redis.RedisSource(url, self.name(url))
 
     def location(self, _: str, __: Path) -> None: ...
 
     def register(self, url: str, _: Path, patience: float, *, create: bool) -> Register:  # noqa: ARG002 a file's
         from regiongate.keys.stores import redis  # noqa: PLC0415 likewise
 
-        return redis.RedisRegister(url, name(url), patience)
+        return redis.RedisRegister(url, self.name(url), patience)
 
-
-_PASSWORD: Final = re.compile(r"([?&][a-z_]*password=)[^&#]*", re.IGNORECASE)
 
 _KINDS: Final[Mapping[str, _Kind]] = {
     SQLITE: _Sqlite(),
@@ -90,16 +99,20 @@ def check(url: str) -> str:
     """Check the URL of a store; return it.
 
     Raises:
-        ValueError: it names no store that there is, or one that lacks its package.
+        ValueError: it names no store that there is, or one that lacks its package. Nothing of the
+            URL is in it, as a password may be anywhere in one that is wrong.
     """
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:  # which quotes it
+        scheme = ""
     if scheme == FILE and len(url) > len("file:"):
         return url
     if scheme not in _KINDS:
         expected = (
             "file:PATH, sqlite:///PATH, redis://HOST:PORT/DB, rediss://… or unix:///SOCKET?db=0"
         )
-        raise ValueError(f"expected {expected} (got {scheme or 'no scheme'}:)")
+        raise ValueError(f"expected {expected}")
     _KINDS[scheme].check(url)
     return url
 
@@ -209,10 +222,9 @@ def _key_file(path: Path) -> Register:
 
 
 def name(url: str) -> str:
-    """Return a store's URL without the passwords in it."""
-    url = _PASSWORD.sub(r"\1…", url)
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{parts.username or ''}:…@{host}").geturl()
+    """Return what logs and errors call a store: of its URL, what cannot be a secret.
+
+    Args:
+        url: checked.
+    """
+    return url if _is_key_file(url) else _KINDS[urlsplit(url).scheme].name(url)

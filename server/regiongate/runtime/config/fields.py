@@ -37,6 +37,17 @@ Header = Annotated[
 """A header's name, lower-case as Envoy sends it."""
 
 
+def _text(value: Any) -> Any:
+    """Refuse what is no text without quoting it."""
+    if not isinstance(value, str):
+        raise ValueError("expected text")  # noqa: TRY004 what pydantic takes for a mistake
+    return value
+
+
+Discreet = Annotated[str, BeforeValidator(_text)]
+"""Text that may hold a password: what is wrong with it is told without it."""
+
+
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _LONGEST_RANGE: Final = 64
 """Characters; no range takes as many, and an error quotes no more."""

@@ -11,7 +11,7 @@ from regiongate.documents import Integer, Model
 from regiongate.keys.cache import Limits as CacheLimits
 from regiongate.keys.extraction import Extractor, FromHeader, FromMetadata
 from regiongate.keys.stores import opening
-from regiongate.runtime.config.fields import Duration, Header
+from regiongate.runtime.config.fields import Discreet, Duration, Header
 
 
 class Extract(Model):
@@ -58,7 +58,7 @@ class Keys(Model):
     """Where keys are found in a request, and what is known about them."""
 
     extract: list[Extract] = Field(default_factory=list)
-    store: Annotated[str, AfterValidator(opening.check)] | None = None
+    store: Annotated[Discreet, AfterValidator(opening.check)] | None = None
     pepper_file: str | None = None
     previous_pepper_file: str | None = None
     cache: Cache = Cache()

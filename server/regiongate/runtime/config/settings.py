@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from regiongate.documents import Integer, Model, Number, Switch
 from regiongate.runtime.config.client_address import ClientAddress
-from regiongate.runtime.config.fields import Delay, Listener, Mode, installed
+from regiongate.runtime.config.fields import Delay, Discreet, Listener, Mode, installed
 from regiongate.runtime.config.geo import Geo
 from regiongate.runtime.config.keys import Keys
 
@@ -75,10 +77,27 @@ class Metrics(Model):
     countries: Switch = False
 
 
+_ENDPOINT: Final = re.compile(
+    r"https?://(?:[^/?#]*@)?(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::[0-9]+)?(?:[/?][^@#]*)?"
+)
+"""An address of which nobody can be mistaken about where a password is."""
+
+
+def _endpoint(url: str) -> str:
+    try:
+        usable = _ENDPOINT.fullmatch(url) and urlsplit(url).port != 0
+    except ValueError:  # which quotes it
+        usable = False
+    if not usable:
+        forms = "http://[USER:PASSWORD@]HOST[:PORT]/PATH, or https://…"
+        raise ValueError(f"expected {forms}; / ? # @ in a password are %2F %3F %23 %40")
+    return url
+
+
 class Tracing(Model):
     """Where spans go: a collector that takes OTLP over HTTP."""
 
-    endpoint: Annotated[str, Field(pattern=r"^https?://")]
+    endpoint: Annotated[Discreet, AfterValidator(_endpoint)]
     sample: Number = Field(default=1.0, ge=0, le=1)
 
     @model_validator(mode="after")

@@ -24,13 +24,28 @@ KINDS = (
 SQLITE = "expected sqlite:///PATH, perhaps with ?mode=ro"
 REDIS = (
     "expected redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/SOCKET,"
-    " with options that the client knows"
+    " with options that the client knows; / ? # @ in a password are %2F %3F %23 %40"
 )
+MISTAKABLE = {
+    "redis://:12/secret@host": "redis://…",
+    "redis://:12#secret@host/0": "redis://…",
+    "redis://:12?secret@host/0": "redis://…",
+    "rediss://acme:secret@12@host/x": "rediss://…",
+    "redis://secret%40host/0": "redis://…",
+    "redis://host/0;password=secret": "redis://…",
+    "redis://host;password=secret": "redis://…",
+    "redis://host/0?password=sec@ret": "redis://…",
+    "redis://host/0#secret": "redis://…",
+    "redis://acme:secret": "redis://…",
+    "unix://acme:12/secret@/run/s": "unix://…",
+    "unix:///run/s;password=secret": "unix://…",
+}
+"""Where a password may be something else to the client, or something else a password to us."""
 BAD = {
-    "": f"{KINDS} (got no scheme:)",
-    "keys.yaml": f"{KINDS} (got no scheme:)",
-    "file:": f"{KINDS} (got file:)",
-    "etcd://host": f"{KINDS} (got etcd:)",
+    "": KINDS,
+    "keys.yaml": KINDS,
+    "file:": KINDS,
+    "etcd://host": KINDS,
     "sqlite:": SQLITE,
     "sqlite://host/keys.db": SQLITE,
     "sqlite:///keys.db?mode=rw": SQLITE,
@@ -38,6 +53,9 @@ BAD = {
     "redis://:secret@host:port/0": REDIS,
     "rediss://:secret@host/0?ssl_ca_cert=/misspelt.pem": REDIS,
     "unix://:secret@/run/redis.sock?dbb=1": REDIS,
+    "redis://acme:secr\u2100t@host/0?dbb=1": KINDS,
+    "sqlite://acme:secr\u2100t@host/0": KINDS,
+    **dict.fromkeys(MISTAKABLE, REDIS),
 }
 PATHS = {
     "sqlite:///keys.db": Location(Path("/etc/regiongate/keys.db")),
@@ -45,13 +63,18 @@ PATHS = {
     "sqlite:///a%20b/keys.db?mode=ro": Location(Path("/etc/regiongate/a b/keys.db"), True),  # noqa: FBT003 a row of a table
 }
 NAMES = {
-    "redis://:secret@host:6379/0": "redis://:…@host:6379/0",
-    "rediss://user:secret@host/0": "rediss://user:…@host/0",
-    "redis://host/0?password=secret": "redis://host/0?password=…",
-    "rediss://h/0?ssl_password=secret&ssl_ca_certs=/ca.pem": (
-        "rediss://h/0?ssl_password=…&ssl_ca_certs=/ca.pem"
-    ),
+    "redis://:secret@host:6379/0": "redis://host:6379/0",
+    "rediss://acme:secret@host/0": "rediss://host/0",
+    "redis://secret@host": "redis://host",
+    "redis://a:b@secret@[::1]:6379": "redis://[::1]:6379",
+    "redis://host/0?password=secret": "redis://host/0",
+    "redis://host/0?pass%77ord=secret": "redis://host/0",
+    "rediss://h/0?ssl_password=secret&ssl_ca_certs=/ca.pem": "rediss://h/0",
+    "unix://:secret@/run/redis.sock?db=2&password=secret": "unix:///run/redis.sock?db=2",
+    "unix:///run/redis.sock?password=secret": "unix:///run/redis.sock",
     "sqlite:///keys.db": "sqlite:///keys.db",
+    "file:keys.yaml": "file:keys.yaml",
+    **MISTAKABLE,
 }
 
 
@@ -77,7 +100,7 @@ def test_where_a_file_is(url: str, location: Location) -> None:
 
 @pytest.mark.parametrize(("url", "name"), NAMES.items())
 def test_a_name_holds_no_password(url: str, name: str) -> None:
-    """Logs and errors name a store by it."""
+    """Logs and errors name a store by it: by where it is, if that is sure."""
     assert opening.name(url) == name
 
 

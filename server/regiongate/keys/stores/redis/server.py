@@ -74,19 +74,44 @@ def async_client(url: str) -> aioredis.Redis:
     return made
 
 
+_FORM: Final = re.compile(
+    r"(rediss?://)(?:[^/?#]*@)?((?:\[[\w:.%]+\]|[\w.-]*)(?::[0-9]+)?(?:/[0-9]*)?)(?:\?[^@#]*)?"
+    r"|(unix://)(?:[^/?#]*@)?(/[\w./+~ -]*(?:\?db=[0-9]+\b)?)(?:[?&][^@#]*)?"
+)
+"""A URL of which nobody can be mistaken about where the password is; the groups have none of it.
+
+One whose password holds a `/` as it stands is another URL to the client: a part of the password is
+its host's port, and the rest its database. Whoever logs that, or is looked up by it, gets to know.
+"""
+
+_EXPECTED: Final = (
+    "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/SOCKET,"
+    " with options that the client knows; / ? # @ in a password are %2F %3F %23 %40"
+)
+
+
+def name(url: str) -> str:
+    """Return of a URL what cannot be a secret: where the server is, and which database of it."""
+    form = _FORM.fullmatch(url)
+    if form is None:
+        return f"{url.partition('://')[0]}://…"
+    return "".join(part for part in form.groups() if part)
+
+
 def check(url: str) -> None:
     """Check a URL, with its options.
 
     Raises:
-        ValueError: it is not one that the client takes.
+        ValueError: it is not one that the client takes, or would take for what it is not.
     """
+    if not _FORM.fullmatch(url):
+        raise ValueError(f"expected {_EXPECTED}")
     try:
         # A connection is made, and not opened: only it knows all options.
         redis.ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError, RedisError):
         # Not what the client says, which may hold the password.
-        forms = "redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix://[USER:PASSWORD@]/SOCKET"
-        raise ValueError(f"expected {forms}, with options that the client knows") from None
+        raise ValueError(f"expected {_EXPECTED}") from None
 
 
 @contextmanager
