@@ -86,6 +86,7 @@ _ENDPOINT: Final = re.compile(
 def _endpoint(url: str) -> str:
     try:
         usable = _ENDPOINT.fullmatch(url) and urlsplit(url).port != 0
+        (urlsplit(url).hostname or "").encode("idna")
     except ValueError:  # which quotes it
         usable = False
     if not usable:

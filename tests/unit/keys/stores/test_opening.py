@@ -16,6 +16,10 @@ GOOD = [
     "sqlite:///keys.db?mode=ro",
     "redis://127.0.0.1:6379/0",
     "rediss://user:secret@host/1?ssl_ca_certs=/ca.pem",
+    "redis://valkey.example.:6379/0",
+    "redis://k\u00e4se_1.example",
+    "redis://[::1]:6379",
+    "redis://",
     "unix:///run/redis.sock?db=2",
 ]
 KINDS = (
@@ -41,6 +45,8 @@ MISTAKABLE = {
     "unix:///run/s;password=secret": "unix://…",
 }
 """Where a password may be something else to the client, or something else a password to us."""
+NAMELESS = ("valkey..example", ".example", f"{'x' * 64}.example", "..")
+HOST = "expected a host's name with 1 to 63 letters between dots"
 BAD = {
     "": KINDS,
     "keys.yaml": KINDS,
@@ -56,6 +62,7 @@ BAD = {
     "redis://acme:secr\u2100t@host/0?dbb=1": KINDS,
     "sqlite://acme:secr\u2100t@host/0": KINDS,
     **dict.fromkeys(MISTAKABLE, REDIS),
+    **dict.fromkeys((f"redis://{host}:6379/0" for host in NAMELESS), HOST),
 }
 PATHS = {
     "sqlite:///keys.db": Location(Path("/etc/regiongate/keys.db")),

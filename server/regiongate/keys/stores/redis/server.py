@@ -108,10 +108,15 @@ def check(url: str) -> None:
         raise ValueError(f"expected {_EXPECTED}")
     try:
         # A connection is made, and not opened: only it knows all options.
-        redis.ConnectionPool.from_url(url).make_connection()
+        connection = redis.ConnectionPool.from_url(url).make_connection()
     except (ValueError, TypeError, RedisError):
         # Not what the client says, which may hold the password.
         raise ValueError(f"expected {_EXPECTED}") from None
+    try:
+        # As a look-up does it, whose error is none of a connection's.
+        str(getattr(connection, "host", "")).encode("idna")
+    except UnicodeError:
+        raise ValueError("expected a host's name with 1 to 63 letters between dots") from None
 
 
 @contextmanager
