@@ -21,7 +21,7 @@ LAYERS = (
     {"extauthz"},
     {"geo", "keys"},
     {"policy", "address", "doctor"},
-    {"facts", "countries", "documents", "durations", "printable", "reading"},
+    {"facts", "countries", "documents", "durations", "printable", "reading", "deadline"},
     {"errors"},
 )
 """A room imports from itself and from the lines below its own, never from beside or above."""
@@ -40,7 +40,7 @@ ONLY_IN = {
     "pycountry": {"countries"},
     "yaml": {"documents.parsing"},
     "maxminddb": {"geo"},
-    "urllib3": {"geo.update.fetch"},
+    "urllib3": {"geo.update.fetch", "deadline.pools"},
     "redis": {"keys.stores.redis"},
     "sqlite3": {"keys.stores.sqlite"},
     "cel_expr_python": {"policy.conditions"},

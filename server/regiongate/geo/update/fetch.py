@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import socket
 import ssl
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -20,13 +19,11 @@ from typing import Final
 from urllib.parse import urljoin
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError
 from urllib3.util import Retry, Timeout, Url, make_headers, parse_url
 
-from regiongate import __version__
-from regiongate.geo.update import deadline
+from regiongate import __version__, deadline
+from regiongate.deadline.pools import POOLS
 from regiongate.geo.update.errors import NotFound, UpdateError
 from regiongate.geo.update.web import Answer, Request, Validators, said, shown
 
@@ -146,7 +143,7 @@ class Web:
             pools = urllib3.PoolManager(ssl_context=self._trusted)
         else:
             pools = self._proxied(through)
-        pools.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+        pools.pool_classes_by_scheme = POOLS
         return pools
 
     def _proxied(self, through: str) -> urllib3.PoolManager:
@@ -280,25 +277,3 @@ def _cause(error: BaseException) -> BaseException:
     while before := error.__cause__ or error.__context__:
         error = before
     return error
-
-
-class _Plain(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        connection = super()._new_conn()
-        deadline.watch(connection)
-        return connection
-
-
-class _Tls(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        connection = super()._new_conn()
-        deadline.watch(connection)
-        return connection
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _Tls

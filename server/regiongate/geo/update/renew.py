@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from regiongate.deadline import Deadline
 from regiongate.geo.database import Database, DatabaseError
 from regiongate.geo.gate import Gate
-from regiongate.geo.update.deadline import Deadline
 from regiongate.geo.update.errors import UpdateError
 from regiongate.geo.update.install import Nothing, Place, claimed
 from regiongate.geo.update.sources import Source
