@@ -7,6 +7,7 @@ batches by a thread; what it cannot keep up with is dropped.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -22,9 +23,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from regiongate import __version__
 from regiongate.extauthz.evidence import Metadata
 from regiongate.extauthz.service import SERVICE, Event
+from regiongate.telemetry.exchange import Session
 
 PATIENCE: Final = 2.0
-"""Seconds that the collector may take for a batch, all tries together; a stop waits as long."""
+"""Seconds that the collector may take for a batch, all tries together; a stop waits no longer."""
 
 _CARRIED: Final = ("traceparent", "tracestate")
 
@@ -47,7 +49,9 @@ class Tracing:
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(
-            BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=PATIENCE))
+            BatchSpanProcessor(
+                OTLPSpanExporter(endpoint, timeout=PATIENCE, session=Session(PATIENCE))
+            )
         )
         self._tracer = self._provider.get_tracer("regiongate", __version__)
         self._propagator = TraceContextTextMapPropagator()
@@ -67,8 +71,14 @@ class Tracing:
         span.end(start + int(event.seconds * 1e9))
 
     def close(self) -> None:
-        """Send what is waiting, and stop."""
-        self._provider.shutdown()
+        """Send what is waiting, and stop; what the collector does not take in time is lost.
+
+        The provider would wait for each batch that is left, and for a look-up of the collector's
+        name as long as the system does.
+        """
+        stopping = threading.Thread(target=self._provider.shutdown, daemon=True)
+        stopping.start()
+        stopping.join(PATIENCE)
 
 
 def _carrier(metadata: Metadata) -> dict[str, str]:

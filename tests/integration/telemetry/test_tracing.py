@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import pytest
+import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from regiongate.extauthz.service import SERVICE
+from regiongate.telemetry import exchange, tracing
 from tests.integration.deployment import FRANCE, GERMANY, deploy, question
 from tests.integration.process import PATIENCE, serving, until
 
@@ -78,3 +83,134 @@ def test_a_collector_that_is_not_there_costs_nothing_but_spans(tmp_path: Path) -
     with serving(config) as process:
         assert {process.ask(question(FRANCE)).status for _ in range(50)} == {200}
         assert process.stop() == 0
+
+
+# ---------------------------------------------------------------- collectors that misbehave
+
+SECRET = "open-sesame-4711"
+BEGIN = b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n"
+
+Sending = Callable[[socket.socket], None]
+
+
+def _dripping(begin: bytes) -> Sending:
+    def send(connection: socket.socket) -> None:
+        connection.sendall(begin)
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+    return send
+
+
+def _endless(connection: socket.socket) -> None:
+    connection.sendall(BEGIN + b"\r\n")
+    while True:
+        connection.sendall(bytes(1 << 16))
+
+
+def _refusing(connection: socket.socket) -> None:
+    connection.sendall(f"HTTP/1.1 401 no {SECRET}\r\ncontent-length: 0\r\n\r\n".encode())
+
+
+def _malformed(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n: x\r\n y\r\ncontent-length: 0\r\n\r\n")
+
+
+@contextmanager
+def answering(send: Sending) -> Iterator[int]:
+    """Answer everyone who connects with what is sent; yield where."""
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            send(connection)
+            while connection.recv(1 << 16):
+                pass
+
+    def accept(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=accept, args=(listening,))
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """Yield a port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    yield port
+
+
+LATE = "expected the whole answer sooner"
+FAILING = {
+    "a body a byte at a time": (answering(_dripping(BEGIN + b"\r\n")), LATE),
+    "a header a byte at a time": (answering(_dripping(BEGIN + b"x: ")), LATE),
+    "a status a byte at a time": (answering(_dripping(b"HTTP/1.1 ")), LATE),
+    "without an end": (answering(_endless), "expected at most 65536 bytes of answer"),
+    "no HTTP": (
+        answering(lambda one: one.sendall(b"220 mail\r\n")),
+        "expected an answer (BadStatusLine)",
+    ),
+    "nobody": (nobody(), "expected an answer (Connection refused)"),
+}
+
+
+@pytest.mark.parametrize(("serving", "said"), FAILING.values(), ids=FAILING)
+def test_an_exchange_ends_in_time_and_in_size(
+    serving: AbstractContextManager[int], said: str
+) -> None:
+    """Whatever the collector sends; the error names it, and nothing secret of its address."""
+    with serving as port:
+        url = f"http://me:{SECRET}@127.0.0.1:{port}/v1/traces?token={SECRET}"
+        with pytest.raises(requests.RequestException) as failed:
+            exchange.Session(0.3).request("POST", url, data=b"x", timeout=0.3)
+    assert str(failed.value) == f"http://127.0.0.1:{port}: {said}"
+
+
+def test_an_answer_is_read_and_its_reason_is_ours() -> None:
+    """The connection is not kept, so that the next exchange has a time of its own."""
+    with answering(_refusing) as port:
+        session = exchange.Session(5.0)
+        answers = [session.request("POST", f"http://127.0.0.1:{port}/") for _ in range(2)]
+    assert [(one.status_code, one.reason) for one in answers] == [(401, "Unauthorized")] * 2
+
+
+def test_a_stop_waits_no_longer_than_it_says(tmp_path: Path) -> None:
+    """Not for a collector that answers a byte at a time, however many batches are left."""
+    with answering(_dripping(BEGIN + b"\r\n")) as port:
+        config = deploy(tmp_path, tracing={"endpoint": f"http://127.0.0.1:{port}/v1/traces"})
+        with serving(config) as process:
+            check = process.channel.unary_unary(f"/{SERVICE}/Check", bytes, bytes)
+            for _ in range(1200):  # more than two batches
+                check(question(FRANCE), timeout=PATIENCE)
+            started = time.monotonic()
+            assert process.stop() == 0
+            assert time.monotonic() - started < 3 * tracing.PATIENCE
+
+
+SILENT = {"refusing": answering(_refusing), "malformed": answering(_malformed), "away": nobody()}
+
+
+@pytest.mark.parametrize("collecting", SILENT.values(), ids=SILENT)
+def test_no_secret_of_the_endpoint_is_logged(
+    collecting: AbstractContextManager[int], tmp_path: Path
+) -> None:
+    """Nor what the collector says."""
+    with collecting as port:
+        endpoint = f"http://me:{SECRET}@127.0.0.1:{port}/v1/traces?token={SECRET}"
+        with serving(deploy(tmp_path, tracing={"endpoint": endpoint})) as process:
+            check = process.channel.unary_unary(f"/{SERVICE}/Check", bytes, bytes)
+            check(question(FRANCE), timeout=PATIENCE)
+            assert process.stop() == 0
+            assert SECRET not in process.said()
