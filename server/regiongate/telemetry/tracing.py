@@ -7,8 +7,9 @@ batches by a thread; what it cannot keep up with is dropped.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -28,7 +29,13 @@ from regiongate.telemetry.exchange import Session
 PATIENCE: Final = 2.0
 """Seconds that the collector may take for a batch, all tries together; a stop waits no longer."""
 
-_CARRIED: Final = ("traceparent", "tracestate")
+_CARRIED: Final[Mapping[str, range]] = {
+    # Of the one version there is: W3C Trace Context, 3.2.2.
+    "traceparent": range(55, 56),
+    # As much as everybody must pass on, 3.3.1.5; what is longer takes long to be read.
+    "tracestate": range(513),
+}
+"""What is read of a call's metadata, and how long it may be."""
 
 
 class Tracing:
@@ -53,6 +60,8 @@ class Tracing:
                 OTLPSpanExporter(endpoint, timeout=PATIENCE, session=Session(PATIENCE))
             )
         )
+        # It quotes every tracestate that is none, and that is what anybody may have sent.
+        logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
         self._tracer = self._provider.get_tracer("regiongate", __version__)
         self._propagator = TraceContextTextMapPropagator()
 
@@ -82,7 +91,13 @@ class Tracing:
 
 
 def _carrier(metadata: Metadata) -> dict[str, str]:
-    return {name: value for name, value in metadata if name in _CARRIED and isinstance(value, str)}
+    return dict(_carried(metadata))
+
+
+def _carried(metadata: Metadata) -> Iterator[tuple[str, str]]:
+    for name, value in metadata:
+        if isinstance(value, str) and len(value) in _CARRIED.get(name, ()):
+            yield name, value
 
 
 def _attributes(event: Event) -> dict[str, Any]:

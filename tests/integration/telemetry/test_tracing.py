@@ -206,11 +206,30 @@ SILENT = {"refusing": answering(_refusing), "malformed": answering(_malformed), 
 def test_no_secret_of_the_endpoint_is_logged(
     collecting: AbstractContextManager[int], tmp_path: Path
 ) -> None:
-    """Nor what the collector says."""
+    """Nor what the collector says, nor a tracestate that is none."""
     with collecting as port:
         endpoint = f"http://me:{SECRET}@127.0.0.1:{port}/v1/traces?token={SECRET}"
         with serving(deploy(tmp_path, tracing={"endpoint": endpoint})) as process:
             check = process.channel.unary_unary(f"/{SERVICE}/Check", bytes, bytes)
-            check(question(FRANCE), timeout=PATIENCE)
+            parent = ("traceparent", f"00-{TRACE}-{PARENT}-01")
+            check(question(FRANCE), timeout=PATIENCE, metadata=(parent, ("tracestate", SECRET)))
             assert process.stop() == 0
             assert SECRET not in process.said()
+
+
+CARRIED = {
+    "a parent": ([("traceparent", "x" * 55), ("tracestate", "y" * 512)], "x" * 55, "y" * 512),
+    "too long": ([("traceparent", "x" * 56), ("tracestate", "y" * 513)], None, None),
+    "too short": ([("traceparent", "x" * 54), ("tracestate", "")], None, ""),
+    "no text": ([("traceparent", b"x" * 55), ("baggage", "z")], None, None),
+}
+
+
+@pytest.mark.parametrize(("metadata", "parent", "state"), CARRIED.values(), ids=CARRIED)
+def test_what_is_read_of_the_metadata(
+    metadata: list[tuple[str, str | bytes]], parent: str | None, state: str | None
+) -> None:
+    """A traceparent of the one length there is, and a tracestate that everybody passes on."""
+    carrier = tracing._carrier(metadata)
+    assert (carrier.get("traceparent"), carrier.get("tracestate")) == (parent, state)
+    assert "baggage" not in carrier
