@@ -30,6 +30,10 @@ says so twenty times a second."""
 DIFFERENT: Final = 1000
 """Messages that are remembered for that."""
 
+_QUOTING: Final = frozenset({("grpc._cython.cygrpc", "Invalid encoding on %s")})
+"""What libraries say of a caller's metadata by quoting it. It may be anything, a key too, and is
+judged as it is: nobody has to act on it."""
+
 _LOG: Final = logging.getLogger(_OURS)
 
 
@@ -55,7 +59,7 @@ def configure(form: Format, worker: int | None = None, stream: TextIO | None = N
 
 
 class Seldom(logging.Filter):
-    """Lets what a library repeats pass once in a while.
+    """Lets what a library repeats pass once in a while, and never what quotes a caller.
 
     Args:
         clock: tells seconds.
@@ -71,6 +75,8 @@ class Seldom(logging.Filter):
         if record.name.startswith(_OURS):
             return True
         said, now = (record.name, record.msg), self._clock()
+        if said in _QUOTING:
+            return False
         if now - self._last.get(said, -SELDOM) < SELDOM:
             return False
         if len(self._last) >= DIFFERENT:

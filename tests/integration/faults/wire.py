@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ CHECK = {
 }
 
 
-def block(headers: dict[str, str]) -> bytes:
+def block(headers: Mapping[str, str | bytes]) -> bytes:
     """Compress headers so that the same bytes do on every stream: nothing is remembered."""
     lines = [(name, value, True) for name, value in headers.items()]
     encoded: bytes = Encoder().encode(lines, huffman=False)
@@ -36,7 +36,9 @@ def block(headers: dict[str, str]) -> bytes:
 
 
 def headers(
-    stream: int, fields: dict[str, str] | None = None, flags: tuple[str, ...] = ("END_HEADERS",)
+    stream: int,
+    fields: Mapping[str, str | bytes] | None = None,
+    flags: tuple[str, ...] = ("END_HEADERS",),
 ) -> bytes:
     """Begin a call."""
     return _written(HeadersFrame(stream, block(fields or CHECK), flags=list(flags)))

@@ -1,4 +1,7 @@
-"""The decision log shows of a client's address what it is told to, and nothing else shows more."""
+"""The decision log shows of a client's address what it is told to, and nothing else shows more.
+
+Nor does the process's own log quote what a caller has sent.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import pytest
 
 from tests import databases
 from tests.integration.deployment import deploy, question
-from tests.integration.process import COMMAND, PATIENCE, serving
+from tests.integration.faults import wire
+from tests.integration.process import COMMAND, PATIENCE, serving, until
 
 CLIENT = "5.39.77.88"
 FORMS: dict[str, tuple[dict[str, str], str, str | None]] = {
@@ -70,3 +74,18 @@ def test_a_secret_that_is_missing_or_short_is_told(
     )
     assert ended.returncode == 2
     assert said.format(folder=tmp_path) in ended.stderr
+
+
+@pytest.mark.parametrize("engine", ["native", "grpcio"])
+def test_metadata_that_is_not_utf_8_is_not_quoted(engine: str, tmp_path: Path) -> None:
+    """The Check is answered, and the log says nothing: gRPC would log it with a traceback."""
+    decisions = tmp_path / "d.jsonl"
+    with serving(deploy(tmp_path, engine=engine, decision_log={"path": "d.jsonl"})) as process:
+        before = process.said()
+        with wire.connected(process) as connection:
+            fields: dict[str, str | bytes] = {**wire.CHECK, "x-note": b"open-sesame-\xff"}
+            connection.sendall(
+                wire.HELLO + wire.headers(1, fields) + wire.data(1, wire.message(question()))
+            )
+            until(lambda: decisions.exists() and decisions.read_text() != "", "it is answered")
+        assert process.said() == before

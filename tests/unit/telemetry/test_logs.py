@@ -157,6 +157,18 @@ def test_a_library_that_repeats_itself_is_heard_once_in_a_while() -> None:
     assert heard("library", "a")
 
 
+def test_a_library_that_quotes_what_a_caller_sent_is_not_heard() -> None:
+    """What else the same library says is."""
+    stream = io.StringIO()
+    logs.configure("json", stream=stream)
+    library = logging.getLogger("grpc._cython.cygrpc")
+    library.error("Invalid encoding on %s", b"sk-live-\xff")
+    library.error("Invalid %s", "argument")
+    assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == [
+        "Invalid argument"
+    ]
+
+
 def test_what_is_remembered_of_messages_is_bounded() -> None:
     """A library that writes what clients send cannot fill the memory by it."""
     seldom = logs.Seldom(lambda: 0.0)
