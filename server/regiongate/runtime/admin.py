@@ -23,12 +23,13 @@ from typing import Any, Final
 import orjson
 from prometheus_client.exposition import choose_encoder
 
+from regiongate.deadline import Deadline
 from regiongate.runtime.report import Summary
 from regiongate.runtime.sockets import ensure_free, permissions, told
 from regiongate.telemetry.exposition import Exposition
 
 PATIENCE: Final = 5.0
-"""Seconds that a client may take to send its request, or to read the answer."""
+"""Seconds that a client may take to send its request and to read the answer."""
 
 CLIENTS: Final = 16
 """Connections at once; one more is closed."""
@@ -70,9 +71,13 @@ def pages(summary: Callable[[], Summary]) -> Mapping[str, Page]:
 
 
 def _metrics(summary: Summary, accept: str) -> Reply:
-    encode, content_type = choose_encoder(accept)
     registry = Exposition(summary.tally(), summary.gauges()).registry()
-    return Reply(encode(registry), content_type)
+    try:
+        encode, content_type = choose_encoder(accept)
+        return Reply(encode(registry), content_type)
+    except (TypeError, ValueError):  # of a version that is no number, by either of the two
+        encode, content_type = choose_encoder("")
+        return Reply(encode(registry), content_type)
 
 
 def _ready(summary: Summary) -> Reply:
@@ -179,6 +184,13 @@ class _Server(ThreadingHTTPServer):
         finally:
             self._free.release()
 
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        # A time-out of the socket's begins anew with every byte: whoever sends one now and then
+        # would have a connection for as long as they like, and all of them with a few more.
+        with Deadline(PATIENCE) as deadline:
+            deadline.watch(request)
+            super().finish_request(request, client_address)
+
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 the base's
         # Of a client that went away in the middle nobody has to know.
         gone = isinstance(sys.exception(), ConnectionError | TimeoutError)
@@ -187,7 +199,6 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = PATIENCE
     server: _Server
 
     def do_GET(self) -> None:

@@ -222,6 +222,51 @@ def test_a_socket_in_use_is_not_taken_from_its_server(tmp_path: Path) -> None:
             caller.connect(str(tmp_path / "admin.sock"))
 
 
+def test_a_request_has_to_come_whole_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All connections there are, kept busy with a byte now and then, are ended and given back."""
+    monkeypatch.setattr(admin, "PATIENCE", 0.5)
+    with admin.served("127.0.0.1:0", admin.pages(lambda: Summary(reports=[SERVING]))) as bound:
+        host, _, port = bound.rpartition(":")
+        busy = [socket.create_connection((host, int(port)), PATIENCE) for _ in range(admin.CLIENTS)]
+        for one in busy:
+            one.sendall(b"GET /healthz HTTP/1.1\r\nx: ")
+
+        def all_ended() -> bool:
+            busy[:] = [one for one in busy if _takes_more(one)]
+            return not busy
+
+        until(all_ended, "no connection takes another byte")
+        assert fetch(f"http://{bound}/healthz").status == 200
+
+
+def _takes_more(connection: socket.socket) -> bool:
+    try:
+        connection.sendall(b"y")
+    except ConnectionError:
+        connection.close()
+        return False
+    return True
+
+
+UNUSUAL = (
+    "application/openmetrics-text; version=abc.1",
+    "application/openmetrics-text; version=\xff",
+    "text/plain; version=1.x",
+    "application/openmetrics-text; version=2.x",
+    "text/plain; version=" + "9" * 5000,
+    "text/plain;q=0.x, \xff",
+)
+
+
+@pytest.mark.parametrize("accept", UNUSUAL)
+def test_whoever_accepts_what_there_is_not_gets_the_plain_format(accept: str) -> None:
+    """And not a connection that is closed without a word."""
+    with admin.served("127.0.0.1:0", admin.pages(lambda: Summary(reports=[SERVING]))) as bound:
+        page = fetch(f"http://{bound}/metrics", accept)
+    assert page.status == 200
+    assert list(prometheus_families(page.body))
+
+
 def test_a_page_that_fails_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever asked gets nothing; who reads the log gets to know why."""
 
