@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,13 @@ def test_the_image_runs_as_nobody() -> None:
         "python:3.11.14-slim-bookworm",
     ]
     assert "USER 65532:65532" in written
+
+
+def test_the_example_of_a_container_publishes_on_loopback_alone() -> None:
+    """Whoever reaches the gRPC port is believed."""
+    written = (DEPLOY / "Dockerfile").read_text()
+    (example,) = (line for line in written.splitlines() if line.startswith("#   docker run"))
+    assert re.findall(r" -p (\S+)", example) == ["127.0.0.1:9191:9191"]
 
 
 @pytest.mark.parametrize("name", REQUIRED)
