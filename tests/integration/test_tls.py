@@ -21,8 +21,10 @@ from regiongate.runtime import tls
 from regiongate.runtime.config import Tls
 from regiongate.runtime.engines import Server
 from regiongate.runtime.engines.handler import Identity
+from regiongate.runtime.files import Part
 from tests.integration.deployment import deploy
 from tests.integration.process import NO_PROXY, PATIENCE, serving, until
+from tests.integration.workers.fleet import fleet
 
 ONE_WAY = Tls(cert="server.pem", key="server.key")
 MUTUAL = Tls(cert="server.pem", key="server.key", client_ca="clients.pem")
@@ -58,12 +60,18 @@ def site(tmp_path: Path) -> Site:
     return made
 
 
+def loaded(written: Tls, folder: Path) -> Part[tls.Loaded]:
+    """Load the files of a folder, as a start does."""
+    return tls.certificates(written, folder / "regiongate.yaml", lambda _name, _done: None)
+
+
 @asynccontextmanager
-async def served(written: Tls, site: Site) -> AsyncIterator[str]:
-    """Serve an echo, and lend the address."""
-    server = Server("grpcio", echo, tls.credentials(written, site.folder / "regiongate.yaml"))
+async def served(written: Tls, site: Site) -> AsyncIterator[tuple[str, Part[tls.Loaded]]]:
+    """Serve an echo, and lend the address and the certificates, to be renewed."""
+    certificates = loaded(written, site.folder)
+    server = Server("grpcio", echo, tls.credentials(certificates))
     (bound,) = await server.start(["127.0.0.1:0"])
-    yield bound
+    yield bound, certificates
     await server.stop(0)
 
 
@@ -101,19 +109,19 @@ async def refused(address: str, trusted: trustme.CA, own: trustme.LeafCert | Non
 
 async def test_a_client_that_trusts_the_server_is_answered(site: Site) -> None:
     """TLS alone asks nothing of the client."""
-    async with served(ONE_WAY, site) as address:
+    async with served(ONE_WAY, site) as (address, _):
         assert await ask(address, site.authority) == b"hello"
 
 
 async def test_a_client_that_does_not_trust_the_server_goes_away(site: Site) -> None:
     """The server proves itself with the configured certificate and no other."""
-    async with served(ONE_WAY, site) as address:
+    async with served(ONE_WAY, site) as (address, _):
         assert await refused(address, trustme.CA())
 
 
 async def test_plaintext_is_not_answered_where_tls_is_asked_for(site: Site) -> None:
     """There is no second, unprotected way in."""
-    async with served(ONE_WAY, site) as address, aio.insecure_channel(address) as channel:
+    async with served(ONE_WAY, site) as (address, _), aio.insecure_channel(address) as channel:
         with pytest.raises(aio.AioRpcError) as error:
             await channel.unary_unary(f"/{SERVICE}/{METHOD}", bytes, bytes)(b"", timeout=PATIENCE)
     assert error.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -121,7 +129,7 @@ async def test_plaintext_is_not_answered_where_tls_is_asked_for(site: Site) -> N
 
 async def test_only_clients_of_the_authority_are_answered(site: Site) -> None:
     """With client_ca a client needs a certificate, and one of that authority."""
-    async with served(MUTUAL, site) as address:
+    async with served(MUTUAL, site) as (address, _):
         assert await ask(address, site.authority, site.clients.issue_cert("envoy")) == b"hello"
         assert await refused(address, site.authority)
         assert await refused(address, site.authority, trustme.CA().issue_cert("envoy"))
@@ -129,17 +137,19 @@ async def test_only_clients_of_the_authority_are_answered(site: Site) -> None:
 
 async def test_a_renewed_certificate_is_used_without_a_restart(site: Site) -> None:
     """The next connection is made with it, and the one of before is not used again."""
-    async with served(ONE_WAY, site) as address:
+    async with served(ONE_WAY, site) as (address, certificates):
         assert await ask(address, site.authority) == b"hello"
         put(site.folder, renewed := trustme.CA())
+        assert certificates.reload()
         assert await ask(address, renewed) == b"hello"
         assert await refused(address, site.authority)
 
 
 async def test_a_changed_client_authority_is_used_without_a_restart(site: Site) -> None:
     """Clients of the authority of before are refused from then on."""
-    async with served(MUTUAL, site) as address:
+    async with served(MUTUAL, site) as (address, certificates):
         (renewed := trustme.CA()).cert_pem.write_to_path(str(site.folder / "clients.pem"))
+        assert certificates.reload()
         assert await ask(address, site.authority, renewed.issue_cert("envoy")) == b"hello"
         assert await refused(address, site.authority, site.clients.issue_cert("envoy"))
 
@@ -157,25 +167,69 @@ async def test_a_certificate_that_cannot_be_used_leaves_the_old_one(
     content: bytes, site: Site
 ) -> None:
     """Between the two writes of a renewal, and after a bad one, connections are still made."""
-    async with served(ONE_WAY, site) as address:
-        assert await ask(address, site.authority) == b"hello"
+    async with served(ONE_WAY, site) as (address, certificates):
         (site.folder / "server.pem").write_bytes(content)
+        assert not certificates.reload()
+        assert "server.pem" in certificates.problem
         assert await ask(address, site.authority) == b"hello"
         put(site.folder, renewed := trustme.CA())
+        assert certificates.reload()
         assert await ask(address, renewed) == b"hello"
 
 
 async def test_a_certificate_that_is_removed_leaves_the_old_one(site: Site) -> None:
     """A missing file is no reason to refuse connections."""
-    async with served(ONE_WAY, site) as address:
+    async with served(ONE_WAY, site) as (address, certificates):
         (site.folder / "server.pem").unlink()
+        assert not certificates.reload()
         assert await ask(address, site.authority) == b"hello"
 
 
 def test_a_certificate_that_is_not_there_at_the_start_is_told(tmp_path: Path) -> None:
     """The error names the file."""
     with pytest.raises(DocumentError, match=r"tls\.key: \S*/server\.key: expected a readable file"):
-        tls.credentials(ONE_WAY, tmp_path / "regiongate.yaml")
+        loaded(ONE_WAY, tmp_path)
+
+
+def test_a_rotation_is_told_like_a_change_of_any_other_file(site: Site) -> None:
+    """The log, the page of problems and the metrics name the part, whatever comes of it."""
+    cert = site.folder / "server.pem"
+    kept, reloads, part = cert.read_bytes(), "regiongate_reloads_total", "certificates"
+    with fleet(site.folder, {"grpc": ["127.0.0.1:0"]}, tls=ONE_WAY.model_dump()) as running:
+        assert running.sample("regiongate_reload_failing", part=part) == 0
+        cert.write_bytes(b"")
+        until(lambda: running.sample(reloads, part=part, result="refused") == 1, "it is refused")
+        (told,) = running.page("/readyz").json()["problems"]
+        assert told.startswith("worker 0: the last reload of the certificates failed: ")
+        assert "regiongate.yaml:18: tls.cert: " in told
+        assert "the new certificates cannot be used, what is in force stays" in running.said()
+        assert running.sample("regiongate_reload_failing", part=part) == 1
+
+        cert.write_bytes(kept)
+        until(lambda: running.sample(reloads, part=part, result="taken") == 1, "it is put back")
+        assert running.page("/readyz").json()["problems"] == []
+        back = "nothing is wrong with the certificates any more: what is in force stays"
+        until(lambda: back in running.said(), "that is told")
+
+        site.issue()
+        until(lambda: running.sample(reloads, part=part, result="taken") == 2, "it is renewed")
+        until(
+            lambda: "in force from now on: the new certificates" in running.said(), "that is told"
+        )
+        assert running.sample("regiongate_reload_failing", part=part) == 0
+
+
+def test_a_certificate_beside_another_key_is_waited_with(site: Site) -> None:
+    """What is written one after the other is looked at when both have held still."""
+    certificates = loaded(ONE_WAY, site.folder)
+    before = certificates.value
+    issued = site.authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(str(site.folder / "server.pem"))
+    assert not certificates.poll()
+    issued.private_key_pem.write_to_path(str(site.folder / "server.key"))
+    assert [certificates.poll(), certificates.problem] == [False, ""]
+    assert certificates.poll()
+    assert certificates.value != before
 
 
 VERBOSITY = {"nobody asks for it": (None, False), "an operator does": ("INFO", True)}

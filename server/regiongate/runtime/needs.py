@@ -24,6 +24,7 @@ from regiongate.runtime import config as configuration
 from regiongate.runtime.config import Settings, Update
 from regiongate.runtime.config.settings import DecisionLog, Listen
 from regiongate.runtime.config.update import LICENSE_KEY
+from regiongate.runtime.files import Files
 from regiongate.runtime.named import Named
 from regiongate.runtime.sockets import BindError, ensure_possible
 from regiongate.runtime.tls import Certificates
@@ -46,7 +47,7 @@ def problems(config: Path, settings: Settings) -> Iterator[Problem]:
         yield from _of_decision_log(config, settings.decision_log)
     if settings.tls is not None:
         try:
-            Certificates(settings.tls, config).load()
+            Certificates(settings.tls, config).load(Files())
         except DocumentError as error:
             yield from error.problems
 
@@ -67,7 +68,7 @@ def warnings(
     """
     if settings.tls is not None:
         certificates = Certificates(settings.tls, config)
-        certificates.load()
+        certificates.load(Files())
         if expired := certificates.expired():
             yield expired
     if settings.geo.update is not None:

@@ -51,6 +51,7 @@ class State:
         parents: str = "",
     ) -> None:
         self._lock = threading.Lock()
+        self._lasting: list[Part[Any]] = []
         self._configured = Part(
             "settings", lambda files, used: _configured(files, path, used, reloaded), reloaded
         )
@@ -62,10 +63,19 @@ class State:
         """The configuration in force, with its parts."""
         return self._configured.value
 
+    def watch(self, part: Part[Any]) -> None:
+        """Renew one more part, which is the same whatever the configuration becomes."""
+        self._lasting.append(part)
+
+    @property
+    def _parts(self) -> tuple[Part[Any], ...]:
+        """Everything that is renewed."""
+        return self._configured, *self.configured.parts, *self._lasting
+
     @property
     def problems(self) -> dict[str, str]:
         """Say of each part why its last reload failed; empty where it did not."""
-        return {one.name: one.problem for one in (self._configured, *self.configured.parts)}
+        return {one.name: one.problem for one in self._parts}
 
     def snapshot(self) -> Snapshot:
         """Return what Checks are answered from now."""
@@ -87,8 +97,8 @@ class State:
             before, wrong = self.configured, self._wrong()
             if self._configured.poll():
                 self._reconfigured(before)
-            for part in self.configured.parts:
-                if part in before.parts and part.poll():
+            for part in self._kept_from(before):
+                if part.poll():
                     self._renewed(part)
             self._say_what_is_put_back(wrong)
 
@@ -102,12 +112,16 @@ class State:
             before, answering, wrong = self.configured, self._snapshot, self._wrong()
             if self._configured.reload():
                 self._reconfigured(before)
-            for part in self.configured.parts:
-                if part in before.parts and part.reload():
+            for part in self._kept_from(before):
+                if part.reload():
                     self._renewed(part)
             said = self._say_what_is_put_back(wrong)
             if self._snapshot is answering and not said and not any(self.problems.values()):
                 _LOG.info("read again: every file says what is in force")
+
+    def _kept_from(self, before: Configured) -> list[Part[Any]]:
+        """Return the parts that have not just been made of a new configuration."""
+        return [*(one for one in self.configured.parts if one in before.parts), *self._lasting]
 
     def _renewed(self, part: Part[Any]) -> None:
         """Put a part in force, and say so."""
@@ -116,8 +130,7 @@ class State:
 
     def _wrong(self) -> dict[str, object]:
         """Return what is in force of each part whose files cannot be used now."""
-        parts = (self._configured, *self.configured.parts)
-        return {one.name: one.value for one in parts if one.error is not None}
+        return {one.name: one.value for one in self._parts if one.error is not None}
 
     def _say_what_is_put_back(self, wrong: Mapping[str, object]) -> bool:
         """Say of which parts nothing is wrong any more and nothing new is in force; whether any.
@@ -125,8 +138,8 @@ class State:
         Args:
             wrong: what was in force of those that something was wrong with.
         """
-        parts = (self._configured, *self.configured.parts)
-        back = [one for one in parts if one.error is None and wrong.get(one.name) is one.value]
+        mended = [one for one in self._parts if one.error is None]
+        back = [one for one in mended if wrong.get(one.name) is one.value]
         for part in back:
             _LOG.info("nothing is wrong with the %s any more: what is in force stays", part.name)
         return bool(back)
@@ -158,7 +171,7 @@ class State:
 
     def _settle(self) -> None:
         """Wait until the files hold still, for a while; polling takes over what is late."""
-        parts = (self._configured, *self.configured.parts)
+        parts = self._parts
         seen = [part.now() for part in parts]
         for _ in range(SETTLE_TRIES):
             time.sleep(SETTLE_SECONDS)

@@ -2,47 +2,76 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import grpc
 
 from regiongate.documents import DocumentError, Problem
 from regiongate.runtime import validity
 from regiongate.runtime.config import Tls
-from regiongate.runtime.files import Files
+from regiongate.runtime.files import Files, Part, Reloaded
 from regiongate.runtime.named import Named
 
-_LOG: Final = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a server proves itself with, and whom it believes; PEM.
+
+    Attributes:
+        chain: certificates, the server's first.
+        key: of the server's.
+        authorities: whose clients are answered; None for any client.
+    """
+
+    chain: bytes
+    key: bytes
+    authorities: bytes | None
+
+    def configuration(self) -> grpc.ServerCertificateConfiguration:
+        """Return it in gRPC's own form."""
+        pair = self.key, self.chain
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=self.authorities)
 
 
-def credentials(written: Tls | None, config: Path) -> grpc.ServerCredentials | None:
-    """Make the server's credentials; None for plaintext.
-
-    The files are looked at again for each new connection, and taken over when they have changed.
+def certificates(written: Tls, config: Path, reloaded: Reloaded) -> Part[Loaded]:
+    """Make the part that the files of a Tls section are.
 
     Args:
-        written: the section of the configuration.
+        written: the section.
         config: the path of regiongate.yaml.
+        reloaded: is told of every reload.
 
     Raises:
         DocumentError: a file cannot be read, or is no certificate.
     """
-    if written is None:
-        return None
-    certificates = Certificates(written, config)
+    return Part("certificates", Certificates(written, config).load, reloaded)
+
+
+def credentials(part: Part[Loaded]) -> grpc.ServerCredentials:
+    """Make a server's credentials: each new connection is made with what is in force."""
+    given = part.value
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        # Called in a thread of gRPC's while a handshake waits: nothing is read here.
+        nonlocal given
+        now = part.value
+        if now is given:
+            return None
+        given = now
+        return now.configuration()
+
     return grpc.dynamic_ssl_server_credentials(
-        certificates.load(),
-        certificates.changed,  # type: ignore[arg-type]  # None means unchanged; the stubs forgot
-        require_client_authentication=written.client_ca is not None,
+        given.configuration(),
+        renewed,  # type: ignore[arg-type]  # None means unchanged; the stubs forgot
+        require_client_authentication=given.authorities is not None,
     )
 
 
 class Certificates:
-    """The files of a Tls section, and the configuration they make.
+    """The files of a Tls section.
 
     Args:
         written: the section.
@@ -54,36 +83,29 @@ class Certificates:
         self._key = Named(config, ("tls", "key"), written.key)
         ca = written.client_ca
         self._ca = Named(config, ("tls", "client_ca"), ca) if ca else None
-        self._files = Files()
 
-    def load(self) -> grpc.ServerCertificateConfiguration:
+    def load(self, files: Files, used: Loaded | None = None) -> Loaded:
         """Read the files and try them.
+
+        Args:
+            files: to read through.
+            used: what is in force, which is returned where the files say nothing else.
 
         Raises:
             DocumentError: a file cannot be read, or is no certificate.
         """
-        self._files = files = Files()
         named = [one for one in (self._cert, self._key, self._ca) if one is not None]
-        chain, key, *ca = self._read(files, named)
+        chain, key, *authorities = self._read(files, named)
+        loaded = Loaded(chain, key, authorities[0] if authorities else None)
+        if used is not None and used == loaded:
+            return used
         self._ensure_usable()
-        return grpc.ssl_server_certificate_configuration(
-            [(key, chain)], root_certificates=ca[0] if ca else None
-        )
+        return loaded
 
     def expired(self) -> Problem | None:
         """Say that the certificate is not valid at this time, if it is not; after `load`."""
         why = validity.objection(self._cert.path, self._key.path)
         return self._cert.problem(f"{self._cert.path}: {why}") if why else None
-
-    def changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Return the new configuration when the files have changed and can be read."""
-        if not self._files.differ_from(self._files.now()):
-            return None
-        try:
-            return self.load()
-        except DocumentError as error:
-            _LOG.error("the certificates in force stay, the new ones cannot be used:\n%s", error)
-            return None
 
     def _ensure_usable(self) -> None:
         """Try the files before gRPC does, which says nothing of why it cannot use them.

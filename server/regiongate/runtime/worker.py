@@ -23,6 +23,7 @@ from regiongate.keys.cache import CachedStore, Counts
 from regiongate.runtime import config, engines, needs, tls, usage
 from regiongate.runtime.background import kept_running
 from regiongate.runtime.compiled import is_compiled
+from regiongate.runtime.files import Part
 from regiongate.runtime.limits import Calls
 from regiongate.runtime.parent import Post
 from regiongate.runtime.report import Report
@@ -84,6 +85,7 @@ class Worker:
         self._tally = Tally()
         self._state = State(path, self._reloaded, post.settings if post else "")
         self._settings = settings = self._state.configured.settings
+        self._certificates = self._watched_certificates(path)
         self._post = post or Post(0, settings.listen.grpc[0])
         show, shown = self._address_privacy(path)
         self._log = self._decision_log(path, show, closing)
@@ -98,7 +100,7 @@ class Worker:
         self._server = engines.Server(
             self._engine,
             self._calls.check,
-            tls.credentials(settings.tls, path),
+            tls.credentials(self._certificates) if self._certificates else None,
             streams=settings.limits.streams,
             socket_mode=settings.listen.socket_mode,
         )
@@ -165,6 +167,14 @@ class Worker:
         await self._server.stop(shutdown.grace.total_seconds())
 
     # ------------------------------------------------------------------------- composition
+
+    def _watched_certificates(self, path: Path) -> Part[tls.Loaded] | None:
+        """Return the certificates, which are renewed like every other file; None for plaintext."""
+        if self._settings.tls is None:
+            return None
+        part = tls.certificates(self._settings.tls, path, self._reloaded)
+        self._state.watch(part)
+        return part
 
     def _address_privacy(self, path: Path) -> tuple[privacy.Privacy, str]:
         """Return how much of addresses is shown, and what that is called.
