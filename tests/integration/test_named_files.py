@@ -100,7 +100,7 @@ UNREADABLE: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "a key of another certificate": (
         {"tls": {**TLS, "key": "other.key"}},
         (
-            "17: tls.cert: server.pem: expected a PEM certificate and its key"
+            "17: tls.cert: server.pem: expected a PEM certificate and its key, without a passphrase"
             " ([X509: KEY_VALUES_MISMATCH] key values mismatch (_ssl.c:"
         ),
     ),

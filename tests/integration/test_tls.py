@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import socket
-from collections.abc import AsyncIterator
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
 from grpc import aio
 
 from regiongate.documents import DocumentError
@@ -98,6 +116,18 @@ async def ask(address: str, trusted: trustme.CA, own: trustme.LeafCert | None = 
         method = channel.unary_unary(f"/{SERVICE}/{METHOD}", bytes, bytes)
         answer: bytes = await method(b"hello", timeout=PATIENCE)
         return answer
+
+
+async def seen(address: str) -> bytes:
+    """Return the certificate that a server shows, DER."""
+    host, _, port = address.rpartition(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    found: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    return found
 
 
 async def refused(address: str, trusted: trustme.CA, own: trustme.LeafCert | None = None) -> bool:
@@ -230,6 +260,165 @@ def test_a_certificate_beside_another_key_is_waited_with(site: Site) -> None:
     assert [certificates.poll(), certificates.problem] == [False, ""]
     assert certificates.poll()
     assert certificates.value != before
+
+
+Pair = tuple[bytes, bytes]
+"""A certificate and its key, PEM."""
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey | Ed448PrivateKey
+
+TODAY = datetime.now(UTC)
+
+
+def signed(key: PrivateKey) -> Pair:
+    """Return a certificate of a key, signed by itself, and the key."""
+    digest = None if isinstance(key, Ed25519PrivateKey | Ed448PrivateKey) else hashes.SHA256()
+    made = (
+        x509.CertificateBuilder(NAME, NAME, key.public_key(), 1)
+        .not_valid_before(TODAY - timedelta(days=1))
+        .not_valid_after(TODAY + timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("server")]), critical=False)
+        .sign(key, digest)
+    )
+    return made.public_bytes(Encoding.PEM), key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+
+
+NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+PLAIN = signed(ec.generate_private_key(ec.SECP256R1()))
+BEGUN = "expected a certificate and a key that gRPC can use"
+UNTAKEN = "expected a key that clients take"
+
+
+def revoking() -> bytes:
+    """Return a list of revoked certificates."""
+    return (
+        x509.CertificateRevocationListBuilder(NAME, TODAY, TODAY + timedelta(days=1))
+        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+
+
+def relabelled(content: bytes, label: bytes) -> bytes:
+    """Return a certificate's PEM under the label of something else."""
+    return re.sub(rb"(BEGIN|END) CERTIFICATE", rb"\1 " + label, content)
+
+
+TAKEN: Mapping[str, Pair] = {
+    "P-256": PLAIN,
+    "P-384": signed(ec.generate_private_key(ec.SECP384R1())),
+    "RSA": signed(rsa.generate_private_key(65537, 2048)),
+    "lines of Windows": (PLAIN[0].replace(b"\n", b"\r\n"), PLAIN[1]),
+    "words around it": (b"of the server:\n" + PLAIN[0], PLAIN[1]),
+    "an old label": (relabelled(PLAIN[0], b"X509 CERTIFICATE"), PLAIN[1]),
+}
+
+UNSERVABLE: Mapping[str, Pair] = {
+    "Ed448": signed(Ed448PrivateKey.generate()),
+    "secp256k1": signed(ec.generate_private_key(ec.SECP256K1())),
+    "brainpool": signed(ec.generate_private_key(ec.BrainpoolP256R1())),
+    "OpenSSL's own label": (relabelled(PLAIN[0], b"TRUSTED CERTIFICATE"), PLAIN[1]),
+    "a byte-order mark": (b"\xef\xbb\xbf" + PLAIN[0], PLAIN[1]),
+}
+
+REFUSED_BY_CLIENTS: Mapping[str, Pair] = {
+    "Ed25519": signed(Ed25519PrivateKey.generate()),
+    "P-521": signed(ec.generate_private_key(ec.SECP521R1())),
+}
+
+
+def write(folder: Path, pair: Pair) -> None:
+    """Put a certificate and its key in place."""
+    for name, content in zip(("server.pem", "server.key"), pair, strict=True):
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("pair", TAKEN.values(), ids=TAKEN)
+async def test_a_certificate_that_is_taken_is_the_one_that_clients_see(
+    pair: Pair, site: Site
+) -> None:
+    """GRPC says nothing of one that it cannot use: it has to be tried before."""
+    async with served(ONE_WAY, site) as (address, certificates):
+        write(site.folder, pair)
+        assert certificates.reload()
+        assert certificates.value.objection == ""
+        assert await seen(address) == x509.load_pem_x509_certificate(pair[0]).public_bytes(
+            Encoding.DER
+        )
+
+
+@pytest.mark.parametrize("pair", UNSERVABLE.values(), ids=UNSERVABLE)
+async def test_what_openssl_takes_and_grpc_does_not_leaves_the_old_one(
+    pair: Pair, site: Site
+) -> None:
+    """The two have different minds, and it is gRPC that serves."""
+    async with served(ONE_WAY, site) as (address, certificates):
+        write(site.folder, pair)
+        assert not certificates.reload()
+        assert f"tls.cert: {site.folder}/server.pem: {BEGUN}" in certificates.problem
+        assert await ask(address, site.authority) == b"hello"
+
+
+@pytest.mark.parametrize("pair", UNSERVABLE.values(), ids=UNSERVABLE)
+def test_a_start_names_the_file_that_grpc_cannot_use(pair: Pair, site: Site) -> None:
+    """It is not the address that is wrong."""
+    write(site.folder, pair)
+    with pytest.raises(DocumentError, match=rf"tls\.cert: \S*/server\.pem: {BEGUN}"):
+        loaded(ONE_WAY, site.folder)
+
+
+def test_an_authority_that_grpc_cannot_use_is_told_by_its_own_key(site: Site) -> None:
+    """OpenSSL takes a list of what is revoked for one."""
+    (site.folder / "clients.pem").write_bytes(revoking())
+    with pytest.raises(DocumentError, match=r"tls\.client_ca: \S*/clients\.pem: expected cert"):
+        loaded(MUTUAL, site.folder)
+
+
+@pytest.mark.parametrize("pair", REFUSED_BY_CLIENTS.values(), ids=REFUSED_BY_CLIENTS)
+async def test_a_key_that_clients_do_not_take_leaves_the_one_that_they_do(
+    pair: Pair, site: Site
+) -> None:
+    """A server would be happy with it, and every new connection would fail."""
+    async with served(ONE_WAY, site) as (address, certificates):
+        write(site.folder, pair)
+        assert not certificates.reload()
+        assert f"tls.cert: {site.folder}/server.pem: {UNTAKEN}" in certificates.problem
+        assert await ask(address, site.authority) == b"hello"
+
+
+@pytest.mark.parametrize("pair", REFUSED_BY_CLIENTS.values(), ids=REFUSED_BY_CLIENTS)
+def test_a_start_goes_by_a_key_that_clients_may_be_told_to_take(pair: Pair, site: Site) -> None:
+    """Such clients there are; whoever has others is told."""
+    write(site.folder, pair)
+    certificates = loaded(ONE_WAY, site.folder)
+    assert certificates.value.objection.startswith(UNTAKEN)
+    write(site.folder, signed(Ed25519PrivateKey.generate()))
+    assert certificates.reload()
+
+
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(site: Site) -> None:
+    """OpenSSL would ask for it where there is a terminal, and the start would wait."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    protected = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+    )
+    write(site.folder, (signed(key)[0], protected))
+    with pytest.raises(DocumentError, match="a PEM certificate and its key, without a passphrase"):
+        loaded(ONE_WAY, site.folder)
+
+
+def test_validate_says_in_its_own_words_what_grpc_cannot_use(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GRPC's core would write to standard error as well, past Python."""
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+    write(site.folder, UNSERVABLE["Ed448"])
+    config = deploy(site.folder, tls=ONE_WAY.model_dump())
+    command = [sys.executable, "-m", "regiongate", "validate", "-c", str(config)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout.startswith(f"{config}:17: tls.cert: {site.folder}/server.pem: {BEGUN}")
 
 
 VERBOSITY = {"nobody asks for it": (None, False), "an operator does": ("INFO", True)}

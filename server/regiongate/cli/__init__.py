@@ -5,6 +5,7 @@ Exit codes: 0 fine; 1 the answer is no (invalid, would be denied); 2 usage or co
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -21,6 +22,8 @@ class _Group(lazy.Group):
     """A group whose commands end with one clear message and exit code 2 on a bad file."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # gRPC's core writes past Python, in a form of its own. Read when a command imports grpc.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
             return super().invoke(ctx)
         except ExpectedError as error:

@@ -68,7 +68,8 @@ def warnings(
     """
     if settings.tls is not None:
         certificates = Certificates(settings.tls, config)
-        certificates.load(Files())
+        if objection := certificates.load(Files()).objection:
+            yield certificates.doubt(objection)
         if expired := certificates.expired():
             yield expired
     if settings.geo.update is not None:

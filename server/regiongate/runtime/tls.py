@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import grpc
 
 from regiongate.documents import DocumentError, Problem
-from regiongate.runtime import validity
+from regiongate.runtime import trial, validity
 from regiongate.runtime.config import Tls
 from regiongate.runtime.files import Files, Part, Reloaded
 from regiongate.runtime.named import Named
+
+_UNSERVABLE: Final = (
+    "expected a certificate and a key that gRPC can use (it takes RSA, ECDSA and Ed25519 keys, and"
+    " PEM that begins with BEGIN CERTIFICATE)"
+)
+_NO_AUTHORITY: Final = (
+    "expected certificates that gRPC can use (it takes PEM that begins with BEGIN CERTIFICATE)"
+)
+_UNTAKEN: Final = (
+    "expected a key that clients take (gRPC's and Envoy's take RSA, and ECDSA with P-256 or P-384)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +36,13 @@ class Loaded:
         chain: certificates, the server's first.
         key: of the server's.
         authorities: whose clients are answered; None for any client.
+        objection: why clients refuse it; empty if they do not.
     """
 
     chain: bytes
     key: bytes
     authorities: bytes | None
+    objection: str = field(default="", compare=False)
 
     def configuration(self) -> grpc.ServerCertificateConfiguration:
         """Return it in gRPC's own form."""
@@ -92,7 +106,8 @@ class Certificates:
             used: what is in force, which is returned where the files say nothing else.
 
         Raises:
-            DocumentError: a file cannot be read, or is no certificate.
+            DocumentError: a file cannot be read, or is no certificate that can be used, or is one
+                that clients refuse while they take the one in force.
         """
         named = [one for one in (self._cert, self._key, self._ca) if one is not None]
         chain, key, *authorities = self._read(files, named)
@@ -100,30 +115,56 @@ class Certificates:
         if used is not None and used == loaded:
             return used
         self._ensure_usable()
+        self._ensure_servable(loaded)
+        if not trial.is_taken(key, chain):
+            loaded = replace(loaded, objection=_UNTAKEN)
+        if loaded.objection and used is not None and not used.objection:
+            raise DocumentError([self.doubt(loaded.objection)])
         return loaded
+
+    def doubt(self, objection: str) -> Problem:
+        """Make a problem of what clients have against the certificate."""
+        return self._cert.problem(f"{self._cert.path}: {objection}")
 
     def expired(self) -> Problem | None:
         """Say that the certificate is not valid at this time, if it is not; after `load`."""
         why = validity.objection(self._cert.path, self._key.path)
-        return self._cert.problem(f"{self._cert.path}: {why}") if why else None
+        return self.doubt(why) if why else None
 
     def _ensure_usable(self) -> None:
-        """Try the files before gRPC does, which says nothing of why it cannot use them.
+        """Let OpenSSL try the files, which says more than gRPC of why it cannot use them.
 
         Raises:
             DocumentError: they are no certificate and its key, or no authority.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            context.load_cert_chain(self._cert.path, self._key.path)
+            # Without a password it would ask for one, and wait, where there is a terminal.
+            context.load_cert_chain(self._cert.path, self._key.path, password="")
         except OSError as error:
-            raise _unusable(self._cert, "a PEM certificate and its key", error) from None
+            expected = "a PEM certificate and its key, without a passphrase"
+            raise _unusable(self._cert, expected, error) from None
         if self._ca is None:
             return
         try:
             context.load_verify_locations(self._ca.path)
         except OSError as error:
             raise _unusable(self._ca, "PEM certificates", error) from None
+
+    def _ensure_servable(self, loaded: Loaded) -> None:
+        """Let gRPC try what was read: of a renewal that it cannot use it says nothing.
+
+        Raises:
+            DocumentError: it takes them for no certificate and its key, or for no authority.
+        """
+        pair = [(loaded.key, loaded.chain)]
+        if not trial.is_servable(grpc.ssl_server_credentials(pair)):
+            raise DocumentError([self._cert.problem(f"{self._cert.path}: {_UNSERVABLE}")])
+        if self._ca is None:
+            return
+        mutual = grpc.ssl_server_credentials(pair, loaded.authorities, require_client_auth=True)
+        if not trial.is_servable(mutual):
+            raise DocumentError([self._ca.problem(f"{self._ca.path}: {_NO_AUTHORITY}")])
 
     def _read(self, files: Files, named: Sequence[Named]) -> list[bytes]:
         """Read files, each of which is to be there.

@@ -258,6 +258,8 @@ class Worker:
         for part, problem in self._state.problems.items():
             if problem:
                 yield f"the last reload of the {part} failed: {problem}"
+        if self._certificates and (objection := self._certificates.value.objection):
+            yield f"the certificate is one that clients refuse: {objection}"
         databases = self._state.configured.databases
         if databases.stale:
             oldest = min(databases.country, key=lambda one: one.built)

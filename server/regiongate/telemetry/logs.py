@@ -7,7 +7,6 @@ process. Only gRPC's core has a way and a form of its own; it is silent unless i
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -54,8 +53,6 @@ def configure(form: Format, worker: int | None = None, stream: TextIO | None = N
     logging.captureWarnings(capture=True)
     sys.excepthook = _ended_by
     threading.excepthook = lambda told: _ended_by(told.exc_type, told.exc_value)
-    # Its lines have neither of the two forms; read when grpc is imported, which is later.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 class Seldom(logging.Filter):

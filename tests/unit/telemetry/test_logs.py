@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import sys
 import threading
 import warnings
@@ -31,7 +30,6 @@ def _as_before() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (sys, threading):
             patch.setattr(module, "excepthook", module.excepthook)
-        patch.delenv("GRPC_VERBOSITY", raising=False)
         yield
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
@@ -176,12 +174,3 @@ def test_what_is_remembered_of_messages_is_bounded() -> None:
         record = logging.LogRecord("library", logging.INFO, "", 0, str(number), None, None)
         assert seldom.filter(record)
     assert len(seldom._last) <= logs.DIFFERENT
-
-
-def test_grpc_is_silent_unless_it_is_asked_to_speak(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What its core writes by itself has a form of its own."""
-    logs.configure("json", stream=io.StringIO())
-    assert os.environ["GRPC_VERBOSITY"] == "NONE"
-    monkeypatch.setenv("GRPC_VERBOSITY", "ERROR")
-    logs.configure("json", stream=io.StringIO())
-    assert os.environ["GRPC_VERBOSITY"] == "ERROR"
