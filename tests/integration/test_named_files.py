@@ -172,6 +172,8 @@ UNBOUND: Mapping[str, tuple[Mapping[str, Any], str]] = {
     ),
 }
 
+ENDS = datetime.now(UTC).replace(microsecond=0) + timedelta(days=9)
+
 DOUBTFUL: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "an old certificate": (
         {"tls": {**TLS, "cert": "old.pem", "key": "old.key"}},
@@ -182,6 +184,13 @@ DOUBTFUL: Mapping[str, tuple[Mapping[str, Any], str]] = {
         (
             "17: tls.cert: later.pem: expected a certificate that is valid by now"
             " (it is not valid yet)"
+        ),
+    ),
+    "a certificate that ends soon": (
+        {"tls": {**TLS, "cert": "ending.pem", "key": "ending.key"}},
+        (
+            "17: tls.cert: ending.pem: expected a certificate that is valid for longer"
+            f" (it ends at {ENDS.isoformat()})"
         ),
     ),
     "no licence key": (
@@ -219,6 +228,7 @@ def folder(tmp_path: Path) -> Path:
     before, after = now - 9 * day, now - day
     put(tmp_path, "old", authority.issue_cert("127.0.0.1", not_before=before, not_after=after))
     put(tmp_path, "later", authority.issue_cert("127.0.0.1", not_before=now + day))
+    put(tmp_path, "ending", authority.issue_cert("127.0.0.1", not_after=ENDS))
     for name, text in {"secret": "ab\n", "empty": "\n", "pepper": "some pepper\n"}.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "folder").mkdir()

@@ -56,17 +56,21 @@ class Site:
     authority: trustme.CA
     clients: trustme.CA
 
-    def issue(self) -> trustme.LeafCert:
+    def issue(self, begins: datetime | None = None, ends: datetime | None = None) -> None:
         """Put a new certificate and its key in place."""
-        return put(self.folder, self.authority)
+        put(self.folder, self.authority, begins, ends)
 
 
-def put(folder: Path, authority: trustme.CA) -> trustme.LeafCert:
+def put(
+    folder: Path,
+    authority: trustme.CA,
+    begins: datetime | None = None,
+    ends: datetime | None = None,
+) -> None:
     """Put a certificate of an authority and its key in place."""
-    issued = authority.issue_cert("127.0.0.1")
+    issued = authority.issue_cert("127.0.0.1", not_before=begins, not_after=ends)
     issued.private_key_pem.write_to_path(str(folder / "server.key"))
     issued.cert_chain_pems[0].write_to_path(str(folder / "server.pem"))
-    return issued
 
 
 @pytest.fixture
@@ -267,7 +271,7 @@ Pair = tuple[bytes, bytes]
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey | Ed448PrivateKey
 
-TODAY = datetime.now(UTC)
+TODAY, DAY = datetime.now(UTC), timedelta(days=1)
 
 
 def signed(key: PrivateKey) -> Pair:
@@ -342,7 +346,7 @@ async def test_a_certificate_that_is_taken_is_the_one_that_clients_see(
     async with served(ONE_WAY, site) as (address, certificates):
         write(site.folder, pair)
         assert certificates.reload()
-        assert certificates.value.objection == ""
+        assert certificates.value.objection(datetime.now(UTC)) == ""
         assert await seen(address) == x509.load_pem_x509_certificate(pair[0]).public_bytes(
             Encoding.DER
         )
@@ -392,9 +396,75 @@ def test_a_start_goes_by_a_key_that_clients_may_be_told_to_take(pair: Pair, site
     """Such clients there are; whoever has others is told."""
     write(site.folder, pair)
     certificates = loaded(ONE_WAY, site.folder)
-    assert certificates.value.objection.startswith(UNTAKEN)
+    assert certificates.value.objection(TODAY).startswith(UNTAKEN)
     write(site.folder, signed(Ed25519PrivateKey.generate()))
     assert certificates.reload()
+
+
+OUT_OF_DATE: Mapping[str, tuple[tuple[datetime, datetime], str]] = {
+    "one that has expired": (
+        (TODAY - 9 * DAY, TODAY - DAY),
+        "expected a certificate that is still valid (it has expired)",
+    ),
+    "one for later": (
+        (TODAY + DAY, TODAY + 9 * DAY),
+        "expected a certificate that is valid by now (it is not valid yet)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("dates", "why"), OUT_OF_DATE.values(), ids=OUT_OF_DATE)
+async def test_a_certificate_that_is_not_valid_now_leaves_one_that_is(
+    dates: tuple[datetime, datetime], why: str, site: Site
+) -> None:
+    """Every new connection would fail."""
+    async with served(ONE_WAY, site) as (address, certificates):
+        site.issue(*dates)
+        assert not certificates.reload()
+        assert f"tls.cert: {site.folder}/server.pem: {why}" in certificates.problem
+        assert await ask(address, site.authority) == b"hello"
+
+
+@pytest.mark.parametrize(("dates", "why"), OUT_OF_DATE.values(), ids=OUT_OF_DATE)
+def test_a_start_goes_by_a_certificate_that_is_not_valid_now(
+    dates: tuple[datetime, datetime], why: str, site: Site
+) -> None:
+    """It is told, and replaced by any other."""
+    site.issue(*dates)
+    certificates = loaded(ONE_WAY, site.folder)
+    assert certificates.value.doubt(TODAY) == why
+    site.issue(*dates)
+    assert certificates.reload()
+    site.issue()
+    assert certificates.reload()
+    assert certificates.value.doubt(TODAY) == ""
+
+
+def test_a_certificate_that_came_too_early_is_in_force_once_it_is_valid(site: Site) -> None:
+    """Whoever renews has a clock that is ahead of ours, and writes the files just once."""
+    certificates = loaded(ONE_WAY, site.folder)
+    begins = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
+    site.issue(begins=begins)
+    assert not certificates.reload()
+    until(certificates.poll, "it is in force")
+    assert datetime.now(UTC) >= begins
+    assert [certificates.problem, certificates.value.doubt(begins)] == ["", ""]
+
+
+def test_a_certificate_that_ends_soon_is_told_for_as_long_as_it_is_in_force(site: Site) -> None:
+    """By the log of a start, by the page of problems, and by a gauge that says when."""
+    ends = datetime.now(UTC).replace(microsecond=0) + 2 * DAY
+    site.issue(ends=ends)
+    with fleet(site.folder, {"grpc": ["127.0.0.1:0"]}, tls=ONE_WAY.model_dump()) as running:
+        (told,) = running.page("/readyz").json()["problems"]
+        said = f"expected a certificate that is valid for longer (it ends at {ends.isoformat()})"
+        assert told == f"worker 0: the certificate in force: {said}"
+        assert said in running.said()
+        gauge = "regiongate_certificate_ends_timestamp_seconds"
+        assert running.sample(gauge) == ends.timestamp()
+        site.issue(ends=ends + 90 * DAY)
+        until(lambda: running.page("/readyz").json()["problems"] == [], "nothing is to be told")
+        assert running.sample(gauge) == (ends + 90 * DAY).timestamp()
 
 
 def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(site: Site) -> None:

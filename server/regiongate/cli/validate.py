@@ -6,9 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -22,9 +21,7 @@ from regiongate.runtime import needs
 from regiongate.runtime.configured import Configured
 from regiongate.runtime.files import Unusable, reasons
 from regiongate.runtime.state import State
-
-SOON: Final = timedelta(days=14)
-"""An exemption that ends within this time is told of."""
+from regiongate.runtime.validity import SOON
 
 
 @click.command()

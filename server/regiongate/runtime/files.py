@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from regiongate.documents import DocumentError
+from regiongate.documents import DocumentError, Problem
 from regiongate.errors import ExpectedError
 from regiongate.geo import DatabaseError
 from regiongate.runtime import config
@@ -29,6 +30,14 @@ class LoadError(ExpectedError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class EarlyError(DocumentError):
+    """A file that can be put in force from a moment on, as it is."""
+
+    def __init__(self, problems: Iterable[Problem], moment: datetime) -> None:
+        super().__init__(problems)
+        self.moment = moment
 
 
 Unusable = (DocumentError, DatabaseError, LoadError)
@@ -142,10 +151,16 @@ class Part(Generic[Value]):
         return self._files.now()
 
     def poll(self) -> bool:
-        """Reload if the files have changed and then held still; say if the value is another."""
+        """Reload if the files have changed and then held still; say if the value is another.
+
+        What came too early is tried again when its time has come.
+        """
         seen, self._seen = self._seen, self._files.now()
-        changed = self._files.differ_from(self._seen) and seen == self._seen
-        return changed and self.reload(again=self._unread)
+        changed = self._files.differ_from(self._seen) or self._is_due()
+        return changed and seen == self._seen and self.reload(again=self._unread)
+
+    def _is_due(self) -> bool:
+        return isinstance(self.error, EarlyError) and self.error.moment <= datetime.now(UTC)
 
     def reload(self, *, again: bool = False) -> bool:
         """Reload now, and say if the value is another.

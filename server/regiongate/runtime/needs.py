@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -68,10 +69,8 @@ def warnings(
     """
     if settings.tls is not None:
         certificates = Certificates(settings.tls, config)
-        if objection := certificates.load(Files()).objection:
-            yield certificates.doubt(objection)
-        if expired := certificates.expired():
-            yield expired
+        if doubt := certificates.load(Files()).doubt(datetime.now(UTC)):
+            yield certificates.problem(doubt)
     if settings.geo.update is not None:
         yield from _of_account(config, settings.geo.update, environment)
     if settings.keys.store is not None:

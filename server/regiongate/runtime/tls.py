@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,9 @@ import grpc
 from regiongate.documents import DocumentError, Problem
 from regiongate.runtime import trial, validity
 from regiongate.runtime.config import Tls
-from regiongate.runtime.files import Files, Part, Reloaded
+from regiongate.runtime.files import EarlyError, Files, Part, Reloaded
 from regiongate.runtime.named import Named
+from regiongate.runtime.validity import Period
 
 _UNSERVABLE: Final = (
     "expected a certificate and a key that gRPC can use (it takes RSA, ECDSA and Ed25519 keys, and"
@@ -36,13 +38,25 @@ class Loaded:
         chain: certificates, the server's first.
         key: of the server's.
         authorities: whose clients are answered; None for any client.
-        objection: why clients refuse it; empty if they do not.
+        is_taken: whether clients take a key of this kind.
+        period: when the certificate is valid; None where that cannot be read.
     """
 
     chain: bytes
     key: bytes
     authorities: bytes | None
-    objection: str = field(default="", compare=False)
+    is_taken: bool = field(default=True, compare=False)
+    period: Period | None = field(default=None, compare=False)
+
+    def objection(self, now: datetime) -> str:
+        """Say why clients refuse it; nothing if they do not."""
+        if not self.is_taken:
+            return _UNTAKEN
+        return self.period.objection(now) if self.period else ""
+
+    def doubt(self, now: datetime) -> str:
+        """Say what an operator should look at; nothing if there is nothing."""
+        return self.objection(now) or (self.period.warning(now) if self.period else "")
 
     def configuration(self) -> grpc.ServerCertificateConfiguration:
         """Return it in gRPC's own form."""
@@ -116,20 +130,33 @@ class Certificates:
             return used
         self._ensure_usable()
         self._ensure_servable(loaded)
-        if not trial.is_taken(key, chain):
-            loaded = replace(loaded, objection=_UNTAKEN)
-        if loaded.objection and used is not None and not used.objection:
-            raise DocumentError([self.doubt(loaded.objection)])
+        loaded = replace(
+            loaded,
+            is_taken=trial.is_taken(key, chain),
+            period=validity.period(self._cert.path, self._key.path),
+        )
+        if used is not None:
+            self._ensure_no_worse(loaded, used)
         return loaded
 
-    def doubt(self, objection: str) -> Problem:
-        """Make a problem of what clients have against the certificate."""
-        return self._cert.problem(f"{self._cert.path}: {objection}")
+    def problem(self, message: str) -> Problem:
+        """Make a problem of the certificate."""
+        return self._cert.problem(f"{self._cert.path}: {message}")
 
-    def expired(self) -> Problem | None:
-        """Say that the certificate is not valid at this time, if it is not; after `load`."""
-        why = validity.objection(self._cert.path, self._key.path)
-        return self.doubt(why) if why else None
+    def _ensure_no_worse(self, loaded: Loaded, used: Loaded) -> None:
+        """Expect that clients take what is loaded, where they take what is in force.
+
+        Raises:
+            DocumentError: they do not, or not yet.
+        """
+        now = datetime.now(UTC)
+        objection = loaded.objection(now)
+        if not objection or used.objection(now):
+            return
+        problems = [self.problem(objection)]
+        if loaded.is_taken and loaded.period and loaded.period.begins > now:
+            raise EarlyError(problems, loaded.period.begins)
+        raise DocumentError(problems)
 
     def _ensure_usable(self) -> None:
         """Let OpenSSL try the files, which says more than gRPC of why it cannot use them.
@@ -159,7 +186,7 @@ class Certificates:
         """
         pair = [(loaded.key, loaded.chain)]
         if not trial.is_servable(grpc.ssl_server_credentials(pair)):
-            raise DocumentError([self._cert.problem(f"{self._cert.path}: {_UNSERVABLE}")])
+            raise DocumentError([self.problem(_UNSERVABLE)])
         if self._ca is None:
             return
         mutual = grpc.ssl_server_credentials(pair, loaded.authorities, require_client_auth=True)

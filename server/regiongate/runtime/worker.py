@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,6 +87,8 @@ class Worker:
         self._state = State(path, self._reloaded, post.settings if post else "")
         self._settings = settings = self._state.configured.settings
         self._certificates = self._watched_certificates(path)
+        if doubt := self._doubt():
+            _LOG.warning("%s", doubt)
         self._post = post or Post(0, settings.listen.grpc[0])
         show, shown = self._address_privacy(path)
         self._log = self._decision_log(path, show, closing)
@@ -176,6 +179,13 @@ class Worker:
         self._state.watch(part)
         return part
 
+    def _doubt(self) -> str:
+        """Say what clients have against the certificate in force, or will have soon."""
+        if self._certificates is None:
+            return ""
+        doubt = self._certificates.value.doubt(datetime.now(UTC))
+        return f"the certificate in force: {doubt}" if doubt else ""
+
     def _address_privacy(self, path: Path) -> tuple[privacy.Privacy, str]:
         """Return how much of addresses is shown, and what that is called.
 
@@ -258,8 +268,8 @@ class Worker:
         for part, problem in self._state.problems.items():
             if problem:
                 yield f"the last reload of the {part} failed: {problem}"
-        if self._certificates and (objection := self._certificates.value.objection):
-            yield f"the certificate is one that clients refuse: {objection}"
+        if doubt := self._doubt():
+            yield doubt
         databases = self._state.configured.databases
         if databases.stale:
             oldest = min(databases.country, key=lambda one: one.built)
@@ -322,6 +332,8 @@ class Worker:
             for objection in one.objections:
                 yield gauge(metrics.DATABASE_REFUSED, 1, *labels, objection)
         yield gauge(metrics.STALE, configured.databases.stale)
+        if self._certificates and (period := self._certificates.value.period):
+            yield gauge(metrics.CERTIFICATE_ENDS, period.ends.timestamp())
         for part, problem in self._state.problems.items():
             yield gauge(metrics.FAILING, bool(problem), part)
         if self._log is not None:

@@ -138,6 +138,11 @@ STALE: Final = Family(
     "Whether a database of countries is older than geo.max_age allows.",
     ("worker",),
 )
+CERTIFICATE_ENDS: Final = Family(
+    "regiongate_certificate_ends_timestamp_seconds",
+    "When the certificate in force ends to be valid.",
+    ("worker",),
+)
 QUEUED: Final = Family(
     "regiongate_decision_log_queued", "Decisions that wait to be written.", ("worker",)
 )
@@ -154,6 +159,7 @@ GAUGES: Final = (
     DATABASE_REFUSED,
     FAILING,
     STALE,
+    CERTIFICATE_ENDS,
     QUEUED,
     MEMORY,
     FILES,
