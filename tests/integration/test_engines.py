@@ -30,7 +30,7 @@ from regiongate.runtime.engines.handler import Handler, Identity
 from regiongate.runtime.sockets import BindError
 from regiongate.runtime.state import State
 from tests.integration.deployment import FRANCE, GERMANY, deploy, question, read, settings
-from tests.integration.process import NO_PROXY, PATIENCE
+from tests.integration.process import NO_PROXY, PATIENCE, Process, serving
 
 ENGINES: tuple[Engine, ...] = ("native", "grpcio")
 OPTIONS = [*NO_PROXY, ("grpc.max_send_message_length", -1)]
@@ -102,6 +102,28 @@ async def test_whatever_is_asked_is_answered(
     """The answer is an explicit allow or deny, and never an RPC error."""
     answer = read(await call(channel)(asked))
     assert (answer["outcome"], answer["reason"] if outcome == "deny" else "") == (outcome, reason)
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_what_is_compressed_is_not_inflated(compression: grpc.Compression, tmp_path: Path) -> None:
+    """128 MB of zeros are 128 kB on the wire, and take no memory but that; grpcio refuses them."""
+    with serving(deploy(tmp_path, engine="grpcio")) as process:
+        assert process.ask(question()).status == 200
+        before = peak(process)
+        host = process.said().partition("serving on ")[2].partition(" ")[0]
+        with grpc.insecure_channel(host, options=OPTIONS) as channel:
+            check = channel.unary_unary(f"/{SERVICE}/{METHOD}", bytes, bytes)
+            with pytest.raises(grpc.RpcError) as error:
+                check(bytes(128 << 20), timeout=PATIENCE, compression=compression)
+        assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert peak(process) - before < 16 << 20
+        assert process.ask(question()).status == 200
+
+
+def peak(process: Process) -> int:
+    """Return how many bytes of memory a process has ever had resident."""
+    status = Path(f"/proc/{process.child.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 async def test_many_calls_at_once_are_each_answered_on_their_own(channel: aio.Channel) -> None:

@@ -34,6 +34,9 @@ _OPTIONS: Final = [
     # handler answers it with a denial instead.
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    # None but the identity: whoever can connect could have a message inflated to a thousand times
+    # its size, before the handler sees how large it is. Envoy compresses no Checks.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     # Between the two calls are refused at random.
     ("grpc.max_metadata_size", _MAX_METADATA),
     ("grpc.absolute_max_metadata_size", 2 * _MAX_METADATA),
