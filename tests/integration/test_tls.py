@@ -161,6 +161,29 @@ async def test_plaintext_is_not_answered_where_tls_is_asked_for(site: Site) -> N
     assert error.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+async def closed(address: str, sent: bytes) -> bool:
+    """Send this over a new connection and no more, and say whether it ends without an answer."""
+    host, port = address.rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    found = await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    return found == b""
+
+
+async def test_who_does_not_finish_a_handshake_is_not_waited_for(site: Site) -> None:
+    """Not for the two minutes that are gRPC's own limit; a connection that is made stays."""
+    credentials = grpc.ssl_channel_credentials(site.authority.cert_pem.bytes())
+    async with (
+        served(ONE_WAY, site) as (address, _),
+        aio.secure_channel(address, credentials, options=NO_PROXY) as channel,
+    ):
+        await asyncio.wait_for(channel.channel_ready(), PATIENCE)
+        begun = b"\x16\x03\x01\x02\x00\x01"
+        assert all(await asyncio.gather(closed(address, b""), closed(address, begun)))
+        assert channel.get_state() is grpc.ChannelConnectivity.READY
+
+
 async def test_only_clients_of_the_authority_are_answered(site: Site) -> None:
     """With client_ca a client needs a certificate, and one of that authority."""
     async with served(MUTUAL, site) as (address, _):

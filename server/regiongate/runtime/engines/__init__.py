@@ -29,6 +29,10 @@ Engine = Literal["native", "grpcio"]
 _MAX_METADATA: Final = 1024 * 1024
 """Bytes of metadata with a call. Envoy's own limit on what it sends is its header limit."""
 
+_HANDSHAKE: Final = 10_000
+"""Milliseconds that a client's handshake may take; gRPC's own limit is two minutes. Envoy gives up
+after connect_timeout, 5 s unless said otherwise."""
+
 _OPTIONS: Final = [
     # An oversized message would be an RPC error, which failure_mode_allow turns into an allow; the
     # handler answers it with a denial instead.
@@ -37,6 +41,8 @@ _OPTIONS: Final = [
     # None but the identity: whoever can connect could have a message inflated to a thousand times
     # its size, before the handler sees how large it is. Envoy compresses no Checks.
     ("grpc.compression_enabled_algorithms_bitset", 1),
+    # Who begins one and goes no further holds a file descriptor for so long.
+    ("grpc.server_handshake_timeout_ms", _HANDSHAKE),
     # Between the two calls are refused at random.
     ("grpc.max_metadata_size", _MAX_METADATA),
     ("grpc.absolute_max_metadata_size", 2 * _MAX_METADATA),
