@@ -7,6 +7,7 @@ of a ConfigMap alike, and on any file system.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -19,6 +20,11 @@ from regiongate.geo import DatabaseError
 from regiongate.runtime import config
 
 _LOG: Final = logging.getLogger(__name__)
+
+_PASSING: Final = {
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.ESTALE, errno.ETIMEDOUT)
+}
+"""What keeps a file that is there from being read, and may end without a change of the file."""
 
 Stamp = tuple[int, int, int, int] | None
 """Device, inode, time of change in nanoseconds and size; None for a file that is not there."""
@@ -198,7 +204,7 @@ class Part(Generic[Value]):
 def _is_unread(error: BaseException | None) -> bool:
     """Say whether the system has kept a file that is there from being read."""
     while error is not None:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        if isinstance(error, OSError) and error.errno in _PASSING:
             return True
         error = error.__context__
     return False
