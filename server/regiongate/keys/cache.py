@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from regiongate.keys.gathering import Gathered
-from regiongate.keys.memory import Entry, Memory
+from regiongate.keys.memory import Memory
 from regiongate.keys.record import KeyRecord
 from regiongate.keys.stores import (
     Answers,
@@ -27,6 +27,7 @@ from regiongate.keys.stores import (
     NotRememberedError,
     Source,
     StoreError,
+    TooManyError,
     UnusableEntryError,
     explained,
 )
@@ -140,6 +141,7 @@ class CachedStore:
         self._failing: StoreError | None = None
         self._failed = float("-inf")
         self._complained = float("-inf")
+        self._told = False
         self._heard = float("-inf")
         self._answered = float("-inf")
         self._heard_at = datetime.now(UTC)
@@ -208,7 +210,7 @@ class CachedStore:
         try:
             return self.recall(digest)
         except NotRememberedError:
-            return await self._wait_for(digest, self._memory.entry(digest))
+            return await self._wait_for(digest)
 
     async def run(self) -> None:
         """Follow the changes of the store until cancelled."""
@@ -231,11 +233,12 @@ class CachedStore:
 
     # --------------------------------------------------------------------------- looking up
 
-    async def _wait_for(self, digest: bytes, entry: Entry | None) -> KeyRecord | None:
+    async def _wait_for(self, digest: bytes) -> KeyRecord | None:
         if self._away:
-            return self._without(digest, entry)
+            return self._without(digest)
+        flight = self._flight(digest, again=self._memory.entry(digest) is not None)
         # Others may wait for the same look-up: one who goes away must not end it.
-        found = await asyncio.shield(self._flight(digest, again=entry is not None).found)
+        found = await asyncio.shield(flight.found)
         if not isinstance(found, StoreError):
             return found
         if not self._followed:
@@ -243,10 +246,11 @@ class CachedStore:
         if isinstance(found, UnusableEntryError):
             self.counts.refused += 1
             raise found
-        return self._without(digest, entry)
+        return self._without(digest)
 
-    def _without(self, digest: bytes, entry: Entry | None) -> KeyRecord | None:
+    def _without(self, digest: bytes) -> KeyRecord | None:
         """Answer without the store."""
+        entry = self._memory.entry(digest)
         # What was told to have changed may be that it is revoked.
         outdated = entry is not None and self._memory.is_outdated(entry)
         if self._limits.deny_when_away or outdated:
@@ -275,15 +279,12 @@ class CachedStore:
         for digest, answer in answers.items():
             flight = self._flights.pop(digest)
             self.took(now - flight.since)
-            if isinstance(answer, UnusableEntryError):
-                self._complain(answer)
-            elif isinstance(answer, StoreError):
-                self._fails(answer)
-            else:
-                self._answers()
             if isinstance(answer, StoreError):
+                self._fails(answer)
                 self._settle(flight, answer)
-            elif flight.overtaken:
+                continue
+            self._answers()
+            if flight.overtaken:
                 # What was read before a change is told of may be what was there before it.
                 self._settle(flight, answer.record() if answer else None)
             elif answer is None:
@@ -307,21 +308,32 @@ class CachedStore:
     def _answers(self) -> None:
         self._answered = self._clock()
         if self._failing:
-            _LOG.info("%s answers look-ups again", self._name)
             self._failing = None
+            if self._told:
+                _LOG.info("%s answers look-ups again", self._name)
 
     def _fails(self, error: StoreError) -> None:
         """Take note of a look-up that got no answer, though the store may tell of changes."""
+        if isinstance(error, TooManyError):
+            return  # The store is asked as much as it answers.
+        if isinstance(error, UnusableEntryError):
+            self._complain("a key cannot be used", error)
+            return
         self._failed = self._clock()
-        if not self._failing and not self._away:
-            _LOG.error("the key store answers no look-up: %s", error, exc_info=error.__cause__)
+        if not self._failing:
+            self._told = not self._away and self._complain(
+                "the key store answers no look-up", error
+            )
         self._failing = error
 
-    def _complain(self, error: StoreError) -> None:
-        """Tell of an entry that cannot be used, once a second: it may be asked for all the time."""
-        if self._clock() - self._complained >= 1:
-            self._complained = self._clock()
-            _LOG.error("a key cannot be used: %s", error)
+    def _complain(self, what: str, error: StoreError) -> bool:
+        """Say what is wrong with look-ups, once a second at most; say whether it was said."""
+        now = self._clock()
+        if now - self._complained < 1:
+            return False
+        self._complained = now
+        _LOG.error("%s: %s", what, error, exc_info=error.__cause__)
+        return True
 
     # ---------------------------------------------------------------------------- following
 

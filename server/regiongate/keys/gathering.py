@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from regiongate.keys.stores import Answers, StoreError, explained
+from regiongate.keys.stores import Answers, StoreError, TooManyError, explained
 
 TURNS: Final = 2
 """Questions under way at once."""
@@ -94,7 +94,7 @@ class Gathered:
         elif len(self._new) < WAITING:
             self._new.append(digest)
         else:
-            full = StoreError(f"{self._name}: expected at most {WAITING} look-ups to wait")
+            full = TooManyError(f"{self._name}: expected at most {WAITING} look-ups to wait")
             self._land({digest: full})
             return
         if self._is_stuck:

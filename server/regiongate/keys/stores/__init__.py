@@ -40,6 +40,10 @@ class UnusableEntryError(StoreError):
     """A store that answers, and what it has of one key cannot be used."""
 
 
+class TooManyError(StoreError):
+    """More look-ups than may wait for a store, whatever that answers."""
+
+
 class NotRememberedError(Exception):
     """A key that a store has to be asked for; the record cannot be told at once."""
 

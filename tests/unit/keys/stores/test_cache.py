@@ -13,6 +13,7 @@ import pytest
 
 from regiongate.keys.cache import CachedStore, Limits
 from regiongate.keys.entries import Brief
+from regiongate.keys.gathering import WAITING
 from regiongate.keys.stores import Answers, Changes, StoreError, UnusableEntryError
 from regiongate.policy.exemptions import Exemption
 
@@ -371,6 +372,38 @@ async def test_look_ups_that_fail_are_an_outage(caplog: pytest.LogCaptureFixture
         f"the key store answers no look-up: {BROKEN}",
         "fake answers look-ups again",
     ]
+
+
+async def test_more_look_ups_than_may_wait_are_no_outage(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever makes up keys by the thousand says nothing about the store."""
+    async with scene(deadline=timedelta(hours=1)) as one:
+        one.fake.gate.clear()
+        looked_up = [
+            asyncio.create_task(one.store.find(number.to_bytes(32)))
+            for number in range(2 * WAITING)
+        ]
+        await settle()
+        assert sum(look_up.done() for look_up in looked_up) > WAITING / 2
+        assert not one.store.is_away
+        one.fake.gate.set()
+        await asyncio.gather(*looked_up)
+    assert caplog.records == []
+
+
+async def test_what_changes_while_it_is_waited_for_is_not_used_as_it_was() -> None:
+    """Though it was not known to have changed when the wait began."""
+    async with scene(ttl=SECOND, deny_when_away=False, deadline=timedelta(hours=1)) as one:
+        await one.store.find(A)
+        one.clock.now += 2  # too old, and the store was not heard of since
+        one.fake.gate.clear()
+        waiting = asyncio.create_task(one.store.find(A))
+        await settle()
+        one.fake.told.put_nowait(Changes(version="2", digests=frozenset({A})))
+        await settle()
+        one.fake.failing = BROKEN
+        one.fake.gate.set()
+        with pytest.raises(StoreError):
+            await waiting
 
 
 async def test_one_look_up_that_failed_is_forgotten() -> None:
