@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ from tests.integration.deployment import (
     policy,
     question,
     rule,
+    settings,
 )
 from tests.integration.process import Process, serving
 
@@ -460,6 +462,25 @@ def test_a_key_may_be_named_by_its_id(config: Path) -> None:
     assert "--key-id: expected a key that is there (got 'nobody')" in said
     said = run("explain", "-c", config, "--key-id", "plain", "--key", PLAIN).stderr
     assert "expected one of --key, --key-file and --key-id" in said
+
+
+def test_a_key_that_the_service_would_not_find_is_not_explained(tmp_path: Path) -> None:
+    """Its digest may be made with a pepper that is not configured."""
+    config = deploy(tmp_path)
+    digest = f"hmac-sha256:{'0' * 64}"
+    store = f"sqlite:///{tmp_path}/keys.db"
+    assert (
+        run("keys", "add", "a", "--digest", f"sha256:{'0' * 64}", "--store", store).exit_code == 0
+    )
+    with sqlite3.connect(tmp_path / "keys.db") as opened:
+        written = json.dumps({"id": "a", "digest": digest}).encode()
+        opened.execute("UPDATE keys SET entry = ?", (written,))
+    opened.close()
+    keys = {"extract": [{"header": "x-api-key"}], "store": "sqlite:///keys.db"}
+    config.write_bytes(settings(keys=keys))
+    said = run("explain", "-c", config, "--key-id", "a")
+    assert said.exit_code == 2
+    assert "its digest: expected sha256, as no pepper is configured" in said.stderr
 
 
 def test_a_policy_to_come_is_explained_as_well(config: Path) -> None:

@@ -7,6 +7,7 @@ with real processes.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -545,6 +546,31 @@ def test_a_file_that_could_not_be_read_is_read_later(config: Path) -> None:
         resource.prlimit(process.child.pid, resource.RLIMIT_NOFILE, before)
         until(partial(shows, process, change), "the new keys are in force", PROMPTLY)
         assert process.said().count("the new keys cannot be used") == 1
+
+
+@pytest.mark.parametrize("name", ["supported.txt", "keys.yaml"])
+async def test_what_the_system_keeps_from_being_read_is_tried_again(
+    name: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that a policy names as well; what is wrong in itself is read once."""
+    state, text, tries = State(config), reading.text, list[Path]()
+
+    def failing(path: Path) -> str:
+        tries.append(path)
+        if path.name == name:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return text(path)
+
+    monkeypatch.setattr(reading, "text", failing)
+    change = config.with_name(name)
+    change.write_text(f"{change.read_text()}\n# changed\n")
+    for _ in range(6):
+        state.poll()
+    assert len([one for one in tries if one.name == name]) > 1
+    monkeypatch.setattr(reading, "text", text)
+    for _ in range(2):
+        state.poll()
+    assert not any(state.problems.values())
 
 
 def padded(path: Path, content: bytes) -> bytes:

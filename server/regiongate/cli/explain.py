@@ -27,6 +27,7 @@ from regiongate.extauthz import wire
 from regiongate.extauthz.judging import POLICY_EXTENSION, Judged, Snapshot, judge
 from regiongate.facts import Key
 from regiongate.keys import entries
+from regiongate.keys.digest import Digester
 from regiongate.keys.record import KeyRecord
 from regiongate.keys.stores import StoreError, opening
 from regiongate.policy.decide import Decision, Step, Verdict
@@ -145,7 +146,8 @@ def explain(  # noqa: PLR0913 an option each
         snapshot = dataclasses.replace(snapshot, policies=files.policies(policy_file))
     given = _read_key(key, key_file)
     if key_id is not None:
-        snapshot = dataclasses.replace(snapshot, keys=_Held(_record(config, key_id)))
+        held = _Held(_record(config, key_id, snapshot.digester))
+        snapshot = dataclasses.replace(snapshot, keys=held)
         given = "any"
     check = wire.asked(
         method=method,
@@ -174,8 +176,8 @@ def _read_key(key: str | None, file: Any) -> str | None:
     return sys.stdin.readline().strip()
 
 
-def _record(config: Path, id_: str) -> KeyRecord:
-    """Look a key up by its id, in the store that is configured."""
+def _record(config: Path, id_: str, digester: Digester) -> KeyRecord:
+    """Look a key up by its id, in the store that is configured, as the service finds it."""
     store = configuration.read(config).keys.store
     if store is None:
         raise click.UsageError("expected keys.store, where --key-id is to be looked up")
@@ -187,6 +189,12 @@ def _record(config: Path, id_: str) -> KeyRecord:
         raise click.UsageError(str(error)) from None
     if kept is None:
         raise click.UsageError(f"--key-id: expected a key that is there (got {id_!r})")
+    if kept.entry.org and org is None:
+        raise click.UsageError(f"--key-id: expected its organisation {kept.entry.org} to be there")
+    try:
+        digester.read(kept.entry.digest)
+    except ValueError as error:
+        raise click.UsageError(f"--key-id: its digest: {error}") from None
     return entries.record(kept.entry, org.entry if org else None)
 
 

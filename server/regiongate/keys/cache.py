@@ -42,6 +42,9 @@ ANSWERED: Final = 0.5
 FORGIVEN: Final = 2.0
 """Seconds since a look-up failed, after which the store is well where it tells of changes."""
 
+PATIENT: Final = 5.0
+"""Seconds for which nobody is told that a store that answers look-ups tells of no changes."""
+
 UNHURRIED: Final = 5.0
 """Seconds that a command may wait, which asks once and follows nothing."""
 
@@ -139,6 +142,7 @@ class CachedStore:
         self._followed = False
         self._away: StoreError | None = None
         self._failing: StoreError | None = None
+        self._deaf: StoreError | None = None
         self._failed = float("-inf")
         self._complained = float("-inf")
         self._told = False
@@ -152,12 +156,12 @@ class CachedStore:
     @property
     def is_away(self) -> bool:
         """Whether the store was last found not to answer."""
-        return (self._away or self._failing) is not None
+        return (self._away or self._failing or self._deaf) is not None
 
     @property
     def outage(self) -> str:
         """Why the store is away, without a password; empty while it is there."""
-        return str(self._away or self._failing or "")
+        return str(self._away or self._failing or self._deaf or "")
 
     def __len__(self) -> int:
         return self._memory.known
@@ -338,11 +342,11 @@ class CachedStore:
     # ---------------------------------------------------------------------------- following
 
     def _apply(self, changes: Changes) -> None:
-        if self._away:
+        if self._away or self._deaf:
             _LOG.info("%s answers again", self._name)
         if self._away or self._clock() - self._failed > FORGIVEN:
             self._failing = None
-        self._away = None
+        self._away = self._deaf = None
         self._heard, self._heard_at = self._clock(), datetime.now(UTC)
         self.version = changes.version
         for digest in changes.digests:
@@ -359,11 +363,18 @@ class CachedStore:
     def _is_silent(self, error: StoreError) -> None:
         if self._clock() - self._answered < ANSWERED:
             # It has something to do, and look-ups still get through.
+            self._is_deaf(error)
             return
         if not self._away:
             _LOG.error("the key store is away: %s", error, exc_info=error.__cause__)
         self._away = error
         self.counts.failures += 1
+
+    def _is_deaf(self, error: StoreError) -> None:
+        """Tell that nothing is heard of changes for long, while look-ups are answered."""
+        if self._deaf is None and self._clock() - self._heard > PATIENT:
+            self._deaf = error
+            _LOG.error("the key store tells of no changes: %s", error, exc_info=error.__cause__)
 
     async def _close(self) -> None:
         if self._flights:

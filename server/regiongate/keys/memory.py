@@ -41,6 +41,7 @@ class Memory:
         self._records: Final[OrderedDict[bytes, KeyRecord]] = OrderedDict()
         self._epoch = 0
         self._all_changed = 0
+        self._all_outdated = 0
         self._changed: Final[dict[str, int]] = {}
 
     @property
@@ -89,7 +90,8 @@ class Memory:
     def is_outdated(self, entry: Entry) -> bool:
         """Say whether a change was told of this very key, or of its organisation."""
         until, epoch, _, org, _ = entry
-        return until <= 0 or epoch < self._changed.get(org, 0)
+        told = max(self._all_outdated, self._changed.get(org, 0)) if org else 0
+        return until <= 0 or epoch < told
 
     def record(self, digest: bytes, entry: Entry) -> KeyRecord:
         """Return the record of a key that is in use now; as many are kept as facts are ready."""
@@ -142,11 +144,13 @@ class Memory:
         for one in organisations:
             self._changed[one] = self._epoch
         if len(self._changed) > CHANGED:
+            # One more is not told apart: that of any may be the change that matters.
+            self._all_outdated = self._epoch
+            self._changed.clear()
             self.doubt_everything()
 
     def doubt_everything(self) -> None:
-        """Take every key for changed."""
+        """Take every key for changed; which have been told of by name stays known."""
         self._epoch += 1
         self._all_changed = self._epoch
-        self._changed.clear()
         self._unknown.clear()

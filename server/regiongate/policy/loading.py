@@ -55,6 +55,7 @@ class _Loader:
         self._document = document
         self._read = read
         self._problems: list[Problem] = []
+        self._unread: Exception | None = None
 
     def policy_set(self, file: schema.PolicyFile, text: str) -> model.PolicySet:
         digest = hashlib.sha256(text.encode())
@@ -65,7 +66,8 @@ class _Loader:
         }
         responses = {name: self._response(name, one) for name, one in file.responses.items()}
         if self._problems:
-            raise DocumentError(sorted(self._problems, key=lambda one: (one.file, one.line)))
+            told = sorted(self._problems, key=lambda one: (one.file, one.line))
+            raise DocumentError(told) from self._unread
         return model.PolicySet(
             policies=policies,
             responses=responses,
@@ -107,6 +109,7 @@ class _Loader:
         try:
             text = self._read(file)
         except (OSError, ValueError) as error:  # not UTF-8, or a NUL in the name
+            self._unread = error
             why = error.strerror if isinstance(error, OSError) else error
             self._problem(path, f"{printable(file)}: expected a readable list of codes ({why})")
             return RegionList(frozenset())

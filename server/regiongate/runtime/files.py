@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from ssl import SSLError
 from typing import Final, Generic, TypeVar
 
 from regiongate.documents import DocumentError, Problem
@@ -204,9 +205,10 @@ class Part(Generic[Value]):
 def _is_unread(error: BaseException | None) -> bool:
     """Say whether the system has kept a file that is there from being read."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _PASSING:
-            return True
-        error = error.__context__
+        # The number of an error of TLS is OpenSSL's own.
+        if isinstance(error, OSError) and not isinstance(error, SSLError):
+            return error.errno in _PASSING
+        error = error.__cause__ or error.__context__
     return False
 
 

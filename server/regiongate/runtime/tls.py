@@ -130,11 +130,7 @@ class Certificates:
             return used
         self._ensure_usable()
         self._ensure_servable(loaded)
-        loaded = replace(
-            loaded,
-            is_taken=trial.is_taken(key, chain),
-            period=validity.period(self._cert.path, self._key.path),
-        )
+        loaded = replace(loaded, is_taken=trial.is_taken(key, chain), period=self._period())
         if used is not None:
             self._ensure_no_worse(loaded, used)
         return loaded
@@ -178,6 +174,17 @@ class Certificates:
         except OSError as error:
             raise _unusable(self._ca, "PEM certificates", error) from None
 
+    def _period(self) -> Period | None:
+        """Read when the certificate is valid.
+
+        Raises:
+            DocumentError: the files are others by now, or cannot be read any more.
+        """
+        try:
+            return validity.period(self._cert.path, self._key.path)
+        except OSError as error:
+            raise _unusable(self._cert, "a PEM certificate and its key", error) from None
+
     def _ensure_servable(self, loaded: Loaded) -> None:
         """Let gRPC try what was read: of a renewal that it cannot use it says nothing.
 
@@ -201,6 +208,7 @@ class Certificates:
         """
         texts: list[bytes] = []
         problems: list[Problem] = []
+        why: DocumentError | None = None
         for one in named:
             files.path(one.path)
             try:
@@ -210,8 +218,9 @@ class Certificates:
                     problems.append(one.problem(f"{one.path}: expected a regular file"))
             except DocumentError as error:
                 problems += error.problems
+                why = why or error
         if problems:
-            raise DocumentError(problems)
+            raise DocumentError(problems) from why
         return texts
 
 

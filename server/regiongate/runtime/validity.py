@@ -61,9 +61,9 @@ def period(cert: Path, key: Path) -> Period | None:
     client.load_verify_locations(cert)
     try:
         shown = _shown(client, server)
-    except ssl.SSLError:
+        return Period(_moment(shown["notBefore"]), _moment(shown["notAfter"]))
+    except (ssl.SSLError, KeyError, ValueError):
         return None
-    return Period(_moment(shown["notBefore"]), _moment(shown["notAfter"]))
 
 
 def _shown(client: ssl.SSLContext, server: ssl.SSLContext) -> dict[str, Any]:

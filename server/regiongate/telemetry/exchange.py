@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from http.client import responses
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ class Session(requests.Session):
     def __init__(self, patience: float) -> None:
         super().__init__()
         self._patience = patience
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter())
 
@@ -45,7 +47,8 @@ class Session(requests.Session):
             requests.ConnectionError: nothing is answered; it may be asked again.
             requests.RequestException: the answer takes too long, or is too long.
         """
-        told = {**kwargs, "stream": True}
+        # Where it leads is read without an end; and a collector does not lead anywhere.
+        told = {**kwargs, "stream": True, "allow_redirects": False}
         failed: Exception | None = None
         with Deadline(kwargs.get("timeout", self._patience)) as deadline:
             try:

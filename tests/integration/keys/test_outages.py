@@ -7,6 +7,8 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ from regiongate.keys.register import Register, change_key
 from regiongate.keys.stores import StoreError, UnusableEntryError, opening
 from regiongate.keys.stores.sqlite.database import Location
 from regiongate.keys.stores.sqlite.register import SqliteRegister
+from regiongate.keys.stores.sqlite.source import POLL_DEADLINE
 from tests.integration.keys.made_up import NOTE, adding, digest, following, key, numbered, until
 from tests.integration.keys.servers import Server, running
 from tests.unprivileged import unprivileged
@@ -260,6 +263,32 @@ async def test_a_file_that_cannot_be_read(tmp_path: Path, begin: Callable[[Path]
         spare.rename(path)
         await until(lambda: _found(store, "b"))
         assert await store.find(digest("a")) is None
+
+
+async def test_a_look_that_took_too_long_loses_no_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it found after all was told to nobody: the next one tells that anything may be new."""
+    url = f"sqlite:///{tmp_path}/keys.db"
+    register = seed(url, "a")
+    slow, look = threading.Event(), vars(Location)["identity"].fget
+
+    def slowly(location: Location) -> object:
+        if slow.is_set():
+            slow.clear()
+            time.sleep(POLL_DEADLINE + 0.3)
+        return look(location)
+
+    monkeypatch.setattr(Location, "identity", property(slowly))
+    async with following(url) as store:
+        assert await store.find(digest("a"))
+        slow.set()
+        change_key(register, "a", lambda key: key.model_copy(update={"plan": "x"}), NOTE)
+        await until(lambda: not slow.is_set())
+        await until(lambda: store.is_away)
+        await until(lambda: not store.is_away)
+        await until(lambda: _plan(store, "a", "x"))
+    register.close()
 
 
 async def test_a_corrupt_file_is_denied(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 import time
@@ -184,6 +185,21 @@ def test_an_answer_is_read_and_its_reason_is_ours() -> None:
         session = exchange.Session(5.0)
         answers = [session.request("POST", f"http://127.0.0.1:{port}/") for _ in range(2)]
     assert [(one.status_code, one.reason) for one in answers] == [(401, "Unauthorized")] * 2
+
+
+def _leading(connection: socket.socket) -> None:
+    body = gzip.compress(bytes(64 << 20))
+    head = "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\nset-cookie: a=b\r\n"
+    sized = f"content-encoding: gzip\r\ncontent-length: {len(body)}\r\n\r\n"
+    connection.sendall(f"{head}{sized}".encode() + body)
+
+
+def test_a_collector_leads_nowhere_and_leaves_nothing() -> None:
+    """Its answer is neither followed nor inflated, and what it would have sent back is not kept."""
+    with answering(_leading) as port:
+        session = exchange.Session(5.0)
+        answer = session.request("POST", f"http://127.0.0.1:{port}/")
+    assert (answer.status_code, answer.history, [*session.cookies]) == (302, [], [])
 
 
 def test_a_stop_waits_no_longer_than_it_says(tmp_path: Path) -> None:

@@ -105,6 +105,31 @@ def test_too_many_changed_organisations_are_a_change_of_everything() -> None:
     assert not is_fresh(memory, A)
 
 
+def is_outdated(memory: Memory, digest: bytes) -> bool:
+    """Say whether a key that is remembered is known to have changed."""
+    entry = memory.entry(digest)
+    assert entry is not None
+    return memory.is_outdated(entry)
+
+
+@pytest.mark.parametrize("then", ["nothing", "everything", "many organisations"])
+def test_what_is_known_to_have_changed_stays_so(then: str) -> None:
+    """Until it is looked up: a connection that was lost in between says nothing of it."""
+    memory = Memory(3)
+    for digest, org in ((A, "acme"), (B, ""), (C, "globex")):
+        memory.remember(digest, brief(org), FOREVER)
+    memory.doubt_organisations(["acme"])
+    if then == "everything":
+        memory.doubt_everything()
+    if then == "many organisations":
+        memory.doubt_organisations([str(number) for number in range(CHANGED)])
+    assert is_outdated(memory, A)
+    assert not is_outdated(memory, B)
+    assert is_outdated(memory, C) == (then == "many organisations")
+    memory.remember(A, brief("acme"), FOREVER)
+    assert not is_outdated(memory, A)
+
+
 STEPS: Final = st.one_of(
     st.tuples(st.just("known"), st.sampled_from([A, B, C]), st.sampled_from(["", "acme"])),
     st.tuples(st.just("unknown"), st.sampled_from([A, B, C]), st.just("")),

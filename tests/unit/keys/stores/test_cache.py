@@ -432,6 +432,27 @@ async def test_a_fault_in_following_is_an_outage(caplog: pytest.LogCaptureFixtur
     assert [record.exc_info is not None for record in errors] == [True]
 
 
+async def test_a_store_that_tells_of_no_changes_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Though look-ups are answered all the while, and go on."""
+    async with scene() as one:
+        for _ in range(3):
+            one.clock.now += 3
+            # Somebody always asks for a key that nobody has asked for.
+            await one.store.find(one.clock.now.hex().encode().ljust(32))
+            one.fake.told.put_nowait(BROKEN)
+            await until(one.fake.told.empty)
+            await settle()
+        assert (one.store.is_away, one.store.outage) == (True, str(BROKEN))
+        assert await one.store.find(B) is not None
+        await one.tell()
+        await until(lambda: not one.store.is_away)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        f"the key store tells of no changes: {BROKEN}"
+    ]
+
+
 @pytest.mark.parametrize("away", [False, True])
 async def test_what_has_changed_is_not_used_as_it_was(*, away: bool) -> None:
     """It may be revoked: whatever keeps the store from telling, the key is refused."""

@@ -43,6 +43,7 @@ class RedisSource:
         self._url = url
         self._name = name
         self._client: Redis | None = None
+        self._retired: Redis | None = None
         self._seen: tuple[str, int] | None = None
 
     async def find(self, digests: Sequence[bytes]) -> Answers:
@@ -63,7 +64,8 @@ class RedisSource:
 
     async def _begin(self) -> Changes:
         """Connect anew: after a failover a connection that still holds may be to the old server."""
-        before, self._client = self._client, None
+        # Look-ups under way may end on the client that goes; the one before it has no more.
+        before, self._retired, self._client = self._retired, self._client, None
         if before is not None:
             await before.aclose()
         # All at once, so that a connection is open for each who will want one.
@@ -93,10 +95,12 @@ class RedisSource:
 
     async def close(self) -> None:
         """Let go of connections; a later call opens them anew."""
-        client, self._client, self._seen = self._client, None, None
-        if client is not None:
-            with server.errors(self._name):
-                await client.aclose()
+        clients = self._retired, self._client
+        self._retired = self._client = self._seen = None
+        for client in clients:
+            if client is not None:
+                with server.errors(self._name):
+                    await client.aclose()
 
     def _redis(self) -> Redis:
         if self._client is None:

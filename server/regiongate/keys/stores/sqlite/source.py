@@ -59,6 +59,8 @@ class SqliteSource:
                 except _AnotherFile:
                     changes = await self._watcher.run(self._watch.look)
         except TimeoutError:
+            # What the look finds after all is told to nobody: the next one begins anew.
+            self._watcher.reopen()
             raise StoreError(f"{self._location}: expected an answer in {POLL_DEADLINE} s") from None
         if changes.everything:
             # It may be another file that is looked into now.
