@@ -142,7 +142,7 @@ class CachedStore:
         self._followed = False
         self._away: StoreError | None = None
         self._failing: StoreError | None = None
-        self._deaf: StoreError | None = None
+        self._mute: StoreError | None = None
         self._failed = float("-inf")
         self._complained = float("-inf")
         self._told = False
@@ -155,13 +155,13 @@ class CachedStore:
 
     @property
     def is_away(self) -> bool:
-        """Whether the store was last found not to answer."""
-        return (self._away or self._failing or self._deaf) is not None
+        """Whether the store was last found not to answer, or to tell of no changes."""
+        return (self._away or self._failing or self._mute) is not None
 
     @property
     def outage(self) -> str:
         """Why the store is away, without a password; empty while it is there."""
-        return str(self._away or self._failing or self._deaf or "")
+        return str(self._away or self._failing or self._mute or "")
 
     def __len__(self) -> int:
         return self._memory.known
@@ -311,6 +311,10 @@ class CachedStore:
 
     def _answers(self) -> None:
         self._answered = self._clock()
+        self._is_well()
+
+    def _is_well(self) -> None:
+        """Take look-ups for answered, and say so where it was said that they are not."""
         if self._failing:
             self._failing = None
             if self._told:
@@ -342,11 +346,11 @@ class CachedStore:
     # ---------------------------------------------------------------------------- following
 
     def _apply(self, changes: Changes) -> None:
-        if self._away or self._deaf:
+        if self._away or self._mute:
             _LOG.info("%s answers again", self._name)
         if self._away or self._clock() - self._failed > FORGIVEN:
-            self._failing = None
-        self._away = self._deaf = None
+            self._is_well()
+        self._away = self._mute = None
         self._heard, self._heard_at = self._clock(), datetime.now(UTC)
         self.version = changes.version
         for digest in changes.digests:
@@ -363,17 +367,17 @@ class CachedStore:
     def _is_silent(self, error: StoreError) -> None:
         if self._clock() - self._answered < ANSWERED:
             # It has something to do, and look-ups still get through.
-            self._is_deaf(error)
+            self._is_mute(error)
             return
         if not self._away:
             _LOG.error("the key store is away: %s", error, exc_info=error.__cause__)
         self._away = error
         self.counts.failures += 1
 
-    def _is_deaf(self, error: StoreError) -> None:
+    def _is_mute(self, error: StoreError) -> None:
         """Tell that nothing is heard of changes for long, while look-ups are answered."""
-        if self._deaf is None and self._clock() - self._heard > PATIENT:
-            self._deaf = error
+        if self._mute is None and self._clock() - self._heard > PATIENT:
+            self._mute = error
             _LOG.error("the key store tells of no changes: %s", error, exc_info=error.__cause__)
 
     async def _close(self) -> None:

@@ -94,12 +94,8 @@ class SharedCounter:
                 self._failing = False
         except Exception as error:  # noqa: BLE001 whatever a store answers, no strike is lost
             if not self._failing:
-                known = isinstance(error, StoreError | Conflict)
-                _LOG.error(
-                    "strikes cannot be counted now, and wait: %s",
-                    *(error,),
-                    exc_info=None if known else error,
-                )
+                fault = None if isinstance(error, StoreError | Conflict) else error
+                _LOG.error("strikes cannot be counted now, and wait: %s", error, exc_info=fault)
             self._failing = True
             self._close()
 
@@ -107,7 +103,7 @@ class SharedCounter:
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         try:
             self._count(batch)
-        except Exception:
+        except Exception:  # of any kind: the strikes wait, and who has asked tells why
             self._waiting.extendleft(reversed(batch))
             raise
 

@@ -406,14 +406,16 @@ async def test_what_changes_while_it_is_waited_for_is_not_used_as_it_was() -> No
             await waiting
 
 
-async def test_one_look_up_that_failed_is_forgotten() -> None:
-    """Where no other comes, and the store tells of changes."""
+async def test_one_look_up_that_failed_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    """Where no other comes, and the store tells of changes; the log has an end of it, too."""
+    caplog.set_level("INFO")
     async with scene() as one:
         one.fake.failing = BROKEN
         assert await one.store.find(C) is None
         one.clock.now += 3
         await one.tell()
         assert not one.store.is_away
+    assert caplog.records[-1].getMessage() == "fake answers look-ups again"
 
 
 async def test_a_fault_in_following_is_an_outage(caplog: pytest.LogCaptureFixture) -> None:
